@@ -1,0 +1,273 @@
+//! The JSON of the HTTP API, as it is on the wire.
+//!
+//! Nothing here is checked beyond its shape: `registry::instance` turns a
+//! [`Registration`] into an instance that is valid by construction, and says
+//! which field is wrong when it can't. Numbers are wide and texts are plain for
+//! that reason, so that the error names what is allowed, not a Rust type.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::time::TimeSpan;
+
+/// Body of `PUT /v1/instances/{id}` and, alone or in an array, of `POST /v1/instances`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Registration {
+    /// The instance's id; may be left out of a `PUT`, which has it in its path.
+    pub id: Option<String>,
+    /// The service.
+    pub name: Option<String>,
+    /// Free text, up to 64 octets.
+    pub version: Option<String>,
+    /// An IP address or a host name; this or `addresses`.
+    pub host: Option<String>,
+    /// Up to 8 IP addresses; this or `host`.
+    pub addresses: Option<Vec<String>>,
+    /// 1 to 65535.
+    pub port: Option<i64>,
+    /// Further ports by name, up to 16.
+    pub ports: BTreeMap<String, i64>,
+    /// `http`, `https`, `grpc`, `tcp` or `udp`.
+    pub protocol: Option<String>,
+    /// Up to 32 pairs of labels.
+    pub tags: BTreeMap<String, String>,
+    /// Up to 64 pairs, 4 KiB in all.
+    pub metadata: BTreeMap<String, String>,
+    /// SRV weight, 0 to 65535.
+    pub weight: Option<i64>,
+    /// SRV priority, 0 to 65535.
+    pub priority: Option<i64>,
+    /// A label.
+    pub locality: Option<String>,
+    /// The term; `Some(None)` is JSON's `null`, a lease that needs no heartbeat.
+    #[serde(deserialize_with = "present")]
+    pub lease: Option<Option<String>>,
+    /// What to probe.
+    pub health_check: Option<HealthCheck>,
+    /// Set by the server. Taken and left aside, so that what was read can be sent back.
+    pub registration_time: IgnoredAny,
+    /// Set by the server; left aside likewise.
+    pub last_heartbeat: IgnoredAny,
+    /// Set by the server; left aside likewise.
+    pub state: IgnoredAny,
+}
+
+/// Tells `"lease": null` from a `lease` that was left out.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// What to probe, in a [`Registration`] and in an [`Instance`].
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthCheck {
+    /// `http`, `https`, `tcp` or `none`; follows `protocol` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Path of the request of an HTTP check.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Time from one probe's end to the next one's start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
+    /// Longest time that a probe may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<String>,
+    /// Failures in a row until the instance is failing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<i64>,
+    /// Successes in a row until it's passing again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rise: Option<i64>,
+    /// `passing` lists the instance before its first probe; `starting` is the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial: Option<String>,
+}
+
+/// An instance as it's read back: what was registered, with defaults filled in,
+/// and what the server knows of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Instance {
+    /// The id, lower case.
+    pub id: String,
+    /// The service.
+    pub name: String,
+    /// Left out when none was registered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Left out when `addresses` was registered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Left out when `host` was registered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub addresses: Option<Vec<String>>,
+    /// The port.
+    pub port: u16,
+    /// Further ports by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ports: BTreeMap<String, u16>,
+    /// The application protocol.
+    pub protocol: &'static str,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// Metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// SRV weight.
+    pub weight: u16,
+    /// SRV priority.
+    pub priority: u16,
+    /// Left out when none was registered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locality: Option<String>,
+    /// The term, or `null` when no heartbeat is needed.
+    pub lease: Option<TimeSpan>,
+    /// Left out when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
+    /// When this id was first registered without a gap since.
+    pub registration_time: DateTime<Utc>,
+    /// When the lease was last renewed; the registration counts as a renewal.
+    pub last_heartbeat: DateTime<Utc>,
+    /// What the server knows of it now.
+    pub state: InstanceState,
+}
+
+/// What the server knows of an instance now.
+#[derive(Clone, Debug, Serialize)]
+pub struct InstanceState {
+    /// Whether DNS answers with it.
+    pub listed: bool,
+    /// `passing`, `failing` or `starting`.
+    pub health: &'static str,
+    /// Whether an operator withdrew it.
+    pub draining: bool,
+    /// Why it isn't listed; left out when it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What the check said at its last change of mind; left out when nothing yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// End of the lease; left out when it needs no heartbeat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
+    /// From then on no cache holds it any more; only while draining.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drained_at: Option<DateTime<Utc>>,
+}
+
+/// A lease, in answers to registrations and heartbeats.
+#[derive(Clone, Debug, Serialize)]
+pub struct Lease {
+    /// The term.
+    pub term: TimeSpan,
+    /// When it ends unless it's renewed.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Answer to a registration.
+#[derive(Clone, Debug, Serialize)]
+pub struct Registered {
+    /// What was registered.
+    pub instance: Instance,
+    /// Its lease; `null` when it needs no heartbeat.
+    pub lease: Option<Lease>,
+}
+
+/// Answer to a heartbeat.
+#[derive(Clone, Debug, Serialize)]
+pub struct Renewed {
+    /// The renewed lease; `null` when it needs no heartbeat.
+    pub lease: Option<Lease>,
+}
+
+/// Body of `POST /v1/heartbeats`: `{"ids": [...]}`, or the array alone.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Heartbeats {
+    /// The ids in an object.
+    Object(HeartbeatIds),
+    /// The ids alone.
+    Array(Vec<String>),
+}
+
+/// The object form of [`Heartbeats`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeartbeatIds {
+    /// Ids of the instances to renew.
+    pub ids: Vec<String>,
+}
+
+/// Answer to [`Heartbeats`].
+#[derive(Clone, Debug, Serialize)]
+pub struct HeartbeatsAnswer {
+    /// How many leases were renewed.
+    pub renewed: usize,
+    /// Ids that must be registered again.
+    pub unknown: Vec<String>,
+}
+
+/// Answer to a deregistration and to a drain.
+#[derive(Clone, Debug, Serialize)]
+pub struct Drained {
+    /// From then on no cache that honours TTLs holds the instance.
+    pub drained_at: DateTime<Utc>,
+}
+
+/// A service and its instances.
+#[derive(Clone, Debug, Serialize)]
+pub struct Service {
+    /// The service's name.
+    pub name: String,
+    /// Number of the registry's state in which it last changed.
+    pub revision: u64,
+    /// The listed instances, or all that were asked for.
+    pub instances: Vec<Instance>,
+}
+
+/// Answer to `GET /v1/services`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Services {
+    /// Number of the registry's state.
+    pub revision: u64,
+    /// Services by name.
+    pub services: Vec<Service>,
+}
+
+/// Answer to `GET /v1/stats`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Stats {
+    /// Number of the registry's state; also the SOA serial, modulo 2^32.
+    pub revision: u64,
+    /// Registered services.
+    pub services: usize,
+    /// Registered instances.
+    pub instances: usize,
+    /// Those that are listed.
+    pub healthy: usize,
+    /// Those that aren't.
+    pub unhealthy: usize,
+    /// Registered instances by application protocol.
+    pub by_protocol: BTreeMap<&'static str, usize>,
+}
+
+/// An error, as [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) wants it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Problem {
+    /// Kind of the problem, a URI: `urn:namebeat:problem:` and a word.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The same for people.
+    pub title: &'static str,
+    /// HTTP status.
+    pub status: u16,
+    /// What was wrong here and what is allowed.
+    pub detail: String,
+    /// The field that was wrong; left out when it's none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+}

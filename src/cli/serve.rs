@@ -1,0 +1,75 @@
+//! `namebeat serve`.
+
+use std::io::Write as _;
+
+use namebeat::config::Config;
+use namebeat::server::{Addresses, Server};
+use namebeat::telemetry::Telemetry;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{CommandError, ServerArguments};
+
+/// Serves until SIGTERM or ctrl-c.
+pub(super) fn run(arguments: ServerArguments) -> Result<(), CommandError> {
+    let config = arguments.into_config()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let telemetry = {
+        let _inside = runtime.enter();
+        Telemetry::from_env()?
+    };
+    telemetry.install_subscriber()?;
+    let served = runtime.block_on(serve(config, &telemetry));
+    telemetry.shutdown();
+    served
+}
+
+async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), CommandError> {
+    if let Some(dir) = &config.data_dir {
+        tracing::warn!(dir = %dir.display(), "nothing is kept on disk yet: the registry starts empty after a restart");
+    }
+    // Before anything listens, so that no signal finds the default action.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let zone = config.zone.to_string();
+    let server = Server::bind(config, telemetry.instruments())?;
+    let stop = CancellationToken::new();
+    let addresses = server.addresses().clone();
+    let serving = tokio::spawn(server.run(stop.clone()));
+    greet(&addresses, &zone);
+    let stopping = async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
+            _ = interrupt.recv() => tracing::info!("ctrl-c: draining"),
+        }
+        stop.cancel();
+    };
+    let ended = tokio::spawn(stopping);
+    let result = serving.await.map_err(std::io::Error::other)?;
+    ended.abort();
+    Ok(result?)
+}
+
+/// Says where the server is and what to try. A closed stdout is nobody's loss.
+fn greet(addresses: &Addresses, zone: &str) {
+    let mut out = std::io::stdout().lock();
+    let http = addresses.http;
+    let _ = writeln!(out, "{addresses}");
+    let _ = writeln!(
+        out,
+        "\nnamebeat {} answers for {zone}",
+        env!("CARGO_PKG_VERSION")
+    );
+    let _ = writeln!(out, "\nTry it:");
+    let _ = writeln!(
+        out,
+        "  curl -X PUT http://{http}/v1/instances/web-1 -d '{{\"name\":\"web\",\"host\":\"127.0.0.1\",\"port\":8080}}'"
+    );
+    if let Some(dns) = addresses.dns.first() {
+        let _ = writeln!(out, "  dig @{} -p {} web.{zone} SRV", dns.ip(), dns.port());
+    }
+    let _ = writeln!(out, "\nctrl-c stops it.");
+    let _ = out.flush();
+}

@@ -1,0 +1,201 @@
+//! The discovery zone: names answered from the registry.
+//!
+//! A name exists as soon as a registered instance reaches it, listed or not
+//! (promise 5); what is answered there comes from the listed ones alone. The
+//! zone's SOA is made here, too: its serial is the registry's revision.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::message::ExtendedError;
+use super::owner::{Owner, Selection};
+use super::records::{Source, own_name};
+use super::rr::{RecordType, RrSet};
+use super::step::Step;
+use super::ttl::Ttl;
+use crate::name::{DomainName, Labels};
+use crate::registry::directory::Directory;
+use crate::registry::view::{Member, ServiceView, Tally};
+use crate::time::Moment;
+
+/// Most targets whose addresses are looked for, so that one question's work has
+/// a bound. More would fill a message of 65 535 octets.
+const MAX_TARGETS: usize = 2048;
+
+/// What an answer from the registry depends on beside the question.
+pub struct Registered<'a> {
+    /// The discovery zone.
+    pub zone: &'a DomainName,
+    /// What is registered.
+    pub directory: &'a Directory,
+    /// The moment the question is answered at.
+    pub now: Moment,
+    /// Draws orders.
+    pub rng: &'a mut fastrand::Rng,
+}
+
+impl Registered<'_> {
+    /// Looks up `qname`, a name in the zone in wire form and lower case.
+    pub fn lookup(&mut self, qname: &DomainName, qtype: RecordType) -> Step<'static> {
+        let own_len = qname.as_wire().len() - self.zone.as_wire().len();
+        let labels: Vec<&[u8]> = Labels::of_wire(&qname.as_wire()[..own_len]).collect();
+        match Owner::parse(&labels) {
+            Owner::Apex | Owner::Transports => Step::no_data(),
+            Owner::Unknown => Step::NxDomain,
+            Owner::Instance { service, id } => {
+                let view = self.directory.service(service);
+                match view
+                    .as_deref()
+                    .and_then(|view| Some((view, view.member(id)?)))
+                {
+                    Some((view, member)) => self.instance(view, member, qname, qtype),
+                    None => Step::NxDomain,
+                }
+            }
+            Owner::Service { service, selection } => match self.directory.service(service) {
+                Some(view) => self.service(&view, &selection, qname, qtype),
+                None => Step::NxDomain,
+            },
+        }
+    }
+
+    /// Records at a name that selects instances of a service.
+    fn service(
+        &mut self,
+        view: &ServiceView,
+        selection: &Selection<'_>,
+        qname: &DomainName,
+        qtype: RecordType,
+    ) -> Step<'static> {
+        let reached: Vec<&Member> = view
+            .members
+            .iter()
+            .filter(|member| selection.is_reached_by(member.instance()))
+            .collect();
+        if reached.is_empty() {
+            return Step::NxDomain;
+        }
+        let selected = reached
+            .iter()
+            .copied()
+            .filter(|member| selection.selects(member.instance()));
+        let source = Source::listed(view.ttl, selected.clone(), self.now);
+        if source.is_empty() && selected.clone().next().is_some() {
+            return nobody(view, selected, self.now);
+        }
+        if selection.is_srv_only() && !matches!(qtype, RecordType::SRV | RecordType::ANY) {
+            return Step::no_data();
+        }
+        self.records(view, &source, qname, qtype, |member| {
+            selection.port(member.instance())
+        })
+    }
+
+    /// Records at an instance's own name.
+    fn instance(
+        &mut self,
+        view: &ServiceView,
+        member: &Member,
+        qname: &DomainName,
+        qtype: RecordType,
+    ) -> Step<'static> {
+        let source = Source::own_name(view.ttl, member, self.now);
+        if source.is_empty() {
+            return nobody(view, std::iter::once(member), self.now);
+        }
+        self.records(view, &source, qname, qtype, |member| member.instance().port)
+    }
+
+    fn records(
+        &mut self,
+        view: &ServiceView,
+        source: &Source<'_>,
+        qname: &DomainName,
+        qtype: RecordType,
+        port: impl Fn(&Member) -> u16,
+    ) -> Step<'static> {
+        let mut additional = Vec::new();
+        let set = match qtype {
+            // One between names that exist, with nobody selected there.
+            _ if source.is_empty() => return Step::no_data(),
+            RecordType::A | RecordType::AAAA => source.addresses(qname.clone(), qtype, self.rng),
+            RecordType::TXT => source.txt(qname.clone(), self.rng),
+            RecordType::SRV => {
+                let (set, members) = source.srv(qname.clone(), self.zone, port, self.rng);
+                for member in members.into_iter().take(MAX_TARGETS) {
+                    additional.extend(self.glue(view.ttl, member));
+                }
+                set
+            }
+            RecordType::ANY => return Step::any(qname, Ttl::from_duration(view.ttl)),
+            _ => return Step::no_data(),
+        };
+        if set.is_empty() {
+            return Step::NoData {
+                error: None,
+                negative_ttl: Some(view.negative_ttl),
+            };
+        }
+        Step::Records {
+            sets: vec![Cow::Owned(set)],
+            additional,
+        }
+    }
+
+    /// The addresses of an SRV's target, when that is the instance's own name.
+    fn glue(&mut self, ttl: Duration, member: &Member) -> Vec<Cow<'static, RrSet>> {
+        let Some(name) = own_name(member, self.zone)
+            .ok()
+            .filter(|_| member.host_name().is_none())
+        else {
+            return Vec::new();
+        };
+        let source = Source::own_name(ttl, member, self.now);
+        [RecordType::A, RecordType::AAAA]
+            .into_iter()
+            .map(|rtype| source.addresses(name.clone(), rtype, self.rng))
+            .filter(|set| !set.is_empty())
+            .map(Cow::Owned)
+            .collect()
+    }
+}
+
+/// NODATA, with the reason why nobody is listed.
+fn nobody<'a>(
+    view: &ServiceView,
+    members: impl Iterator<Item = &'a Member>,
+    now: Moment,
+) -> Step<'static> {
+    let tally: Tally = ServiceView::tally(members, now);
+    Step::NoData {
+        error: Some(ExtendedError {
+            code: ExtendedError::OTHER,
+            text: tally.to_string(),
+        }),
+        negative_ttl: Some(view.negative_ttl),
+    }
+}
+
+/// The fixed part of the discovery zone's SOA ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035) §3.3.13).
+#[derive(Clone, Debug)]
+pub struct SoaFields {
+    /// MNAME and RNAME, one after the other in wire form.
+    pub names: Vec<u8>,
+    /// REFRESH, RETRY and EXPIRE, seconds.
+    pub timers: [u32; 3],
+}
+
+impl SoaFields {
+    /// The SOA of `zone` at `revision`. Its TTL and MINIMUM are both the TTL of
+    /// negative answers, so nobody need take the lower one (RFC 2308 §5).
+    pub fn rrset(&self, zone: &DomainName, revision: u64, negative_ttl: Duration) -> RrSet {
+        let ttl = Ttl::from_duration(negative_ttl);
+        let mut rdata = self.names.clone();
+        // RFC 1982: serials wrap.
+        rdata.extend_from_slice(&(revision as u32).to_be_bytes());
+        for word in self.timers.into_iter().chain([ttl.as_secs()]) {
+            rdata.extend_from_slice(&word.to_be_bytes());
+        }
+        RrSet::new(zone.clone(), RecordType::SOA, ttl).with(&rdata)
+    }
+}

@@ -1,0 +1,57 @@
+//! The authority: from a query's octets to a response's.
+//!
+//! ```text
+//! transport ─▶ answer ─▶ query ─▶ resolve ─┬▶ discovery (owner, records) ◀─ registry
+//!     ▲           │                        └▶ zones (zone, master)
+//!     │           ▼                                   │ step, outcome
+//!     └──────── compose ◀─────────────────────────────┘
+//! ```
+//!
+//! [`answer`] is the one function that every transport calls; nothing about an
+//! answer is decided outside of it. [`hickory`] is the only transport for now:
+//! hickory-server carries UDP and TCP through it. Its loops start a task for
+//! each packet and answer TCP queries of a connection one after the other; our
+//! own transports take their place, and the adapter stays for QUIC.
+//!
+//! hickory-proto's types are used in the adapter alone. Names, messages and
+//! rdata are our own everywhere else, because they are kept ready for the wire.
+//!
+//! Nothing here does disk or network I/O, and nothing waits.
+//!
+//! | RFC | what | done |
+//! | --- | --- | --- |
+//! | 1034, 1035 | lookup, messages, master files | yes |
+//! | 2181 | one TTL an RRset, no duplicate records, TC only for what was asked | yes |
+//! | 2308 | negative answers with SOA and its TTL | yes |
+//! | 2782 | SRV; addresses of targets in additional | yes |
+//! | 3597 | unknown types | yes |
+//! | 4343 | letter case: kept as asked, ignored when looked up | yes |
+//! | 4592 | wildcards, empty non-terminals | yes, in static zones |
+//! | 6672 | DNAME | yes |
+//! | 6763 | TXT as key=value | yes; browsing not yet |
+//! | 6891 | EDNS, BADVERS, payload size | yes |
+//! | 7766 | TCP | by hickory-server: no answers out of order |
+//! | 7873, 9018 | cookies | not yet |
+//! | 8020 | NXDOMAIN means nothing below | yes |
+//! | 8482 | ANY answered with HINFO | yes |
+//! | 8914 | extended errors | yes |
+//! | 9471 | glue of referrals sets TC | yes |
+//! | 9619 | exactly one question | yes |
+//! | 1995, 1996, 2136, 5936 | IXFR, NOTIFY, UPDATE, AXFR | refused |
+
+pub mod answer;
+mod compose;
+pub mod discovery;
+pub mod hickory;
+pub mod master;
+pub mod message;
+mod outcome;
+pub mod owner;
+mod query;
+mod records;
+mod resolve;
+pub mod rr;
+mod step;
+pub mod ttl;
+pub mod zone;
+pub mod zones;

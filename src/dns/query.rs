@@ -1,0 +1,356 @@
+//! A borrowed view of a query: header, question and OPT.
+//!
+//! Nothing is copied but the name, which is folded to lower case for looking
+//! up; the question's own octets are kept for the echo. What can't be answered
+//! is refused in wire order: too short, a response, the opcode, the count of
+//! questions, the question, the other records, OPT ([RFC 1035] §4.1,
+//! [RFC 6891] §6, [RFC 9619]).
+//!
+//! No input panics, and none makes this do more than one pass.
+//!
+//! [RFC 1035]: https://www.rfc-editor.org/rfc/rfc1035
+//! [RFC 6891]: https://www.rfc-editor.org/rfc/rfc6891
+//! [RFC 9619]: https://www.rfc-editor.org/rfc/rfc9619
+
+use super::message::{HEADER_LEN, Rcode};
+use super::rr::RecordType;
+use crate::name::{MAX_LABEL_LEN, MAX_NAME_LEN};
+
+/// Class IN.
+pub(super) const CLASS_IN: u16 = 1;
+
+/// A query that can be answered.
+#[derive(Debug)]
+pub(super) struct Query<'a> {
+    /// What an answer repeats.
+    pub echo: Echo<'a>,
+    /// The name asked for, in wire form and lower case.
+    pub qname: FoldedName,
+    /// The type asked for.
+    pub qtype: RecordType,
+    /// The class asked for.
+    pub qclass: u16,
+}
+
+/// What every response repeats of its query.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Echo<'a> {
+    /// The id.
+    pub id: u16,
+    /// The opcode, 0 to 15.
+    pub opcode: u8,
+    /// Recursion desired.
+    pub recursion_desired: bool,
+    /// The question's octets, or none when it couldn't be read.
+    pub question: &'a [u8],
+    /// The client's EDNS, if it sent one.
+    pub edns: Option<Edns>,
+}
+
+/// What a client says in its OPT record ([RFC 6891](https://www.rfc-editor.org/rfc/rfc6891) §6.1).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Edns {
+    /// Largest UDP payload it takes; below 512 counts as 512.
+    pub payload: u16,
+    /// Whether it set DO, which is copied ([RFC 3225](https://www.rfc-editor.org/rfc/rfc3225) §3).
+    pub dnssec_ok: bool,
+}
+
+/// What came instead of a [`Query`].
+#[derive(Debug)]
+pub(super) enum Unanswerable<'a> {
+    /// Nothing that may be answered: too short, or itself a response.
+    Silence,
+    /// An error response.
+    Refuse(Echo<'a>, Rcode),
+}
+
+/// A name in wire form and lower case, on the stack.
+#[derive(Clone, Copy)]
+pub(super) struct FoldedName {
+    octets: [u8; MAX_NAME_LEN],
+    len: u8,
+}
+
+impl FoldedName {
+    /// The name's octets, the root's zero included.
+    pub(super) fn as_wire(&self) -> &[u8] {
+        &self.octets[..usize::from(self.len)]
+    }
+}
+
+impl std::fmt::Debug for FoldedName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "FoldedName({:?})",
+            self.as_wire().escape_ascii().to_string()
+        )
+    }
+}
+
+/// Reads a message.
+pub(super) fn parse(message: &[u8]) -> Result<Query<'_>, Unanswerable<'_>> {
+    let mut reader = Reader { message, at: 0 };
+    let header: [u8; HEADER_LEN] = reader
+        .take(HEADER_LEN)
+        .and_then(|octets| octets.try_into().ok())
+        .ok_or(Unanswerable::Silence)?;
+    let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let flags = word(2);
+    if flags & 0x8000 != 0 {
+        return Err(Unanswerable::Silence);
+    }
+    let mut echo = Echo {
+        id: word(0),
+        opcode: (flags >> 11 & 0xf) as u8,
+        recursion_desired: flags & 0x0100 != 0,
+        question: &[],
+        edns: None,
+    };
+    if echo.opcode != 0 {
+        return Err(Unanswerable::Refuse(echo, Rcode::NOTIMP));
+    }
+    // RFC 9619 §4: a query has exactly one question.
+    if word(4) != 1 {
+        return Err(Unanswerable::Refuse(echo, Rcode::FORMERR));
+    }
+    let Some((qname, qtype, qclass)) = reader.question() else {
+        return Err(Unanswerable::Refuse(echo, Rcode::FORMERR));
+    };
+    echo.question = &message[HEADER_LEN..reader.at];
+    let others = u32::from(word(6)) + u32::from(word(8));
+    match reader.opt(others, word(10)) {
+        Err(Malformed) => Err(Unanswerable::Refuse(echo, Rcode::FORMERR)),
+        Ok(Some((edns, version))) => {
+            echo.edns = Some(edns);
+            // RFC 6891 §6.1.3: before anything else is looked at.
+            if version != 0 {
+                return Err(Unanswerable::Refuse(echo, Rcode::BADVERS));
+            }
+            Ok(Query {
+                echo,
+                qname,
+                qtype,
+                qclass,
+            })
+        }
+        Ok(None) => Ok(Query {
+            echo,
+            qname,
+            qtype,
+            qclass,
+        }),
+    }
+}
+
+/// Records that don't parse, a second OPT, or octets left over.
+struct Malformed;
+
+struct Reader<'a> {
+    message: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let taken = self.message.get(self.at..self.at.checked_add(len)?)?;
+        self.at += len;
+        Some(taken)
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.take(2).map(|two| u16::from_be_bytes([two[0], two[1]]))
+    }
+
+    /// The question. A pointer in its name could only point into the header, so
+    /// none is allowed.
+    fn question(&mut self) -> Option<(FoldedName, RecordType, u16)> {
+        let start = self.at;
+        loop {
+            match self.take(1)?[0] {
+                0 => break,
+                len if usize::from(len) <= MAX_LABEL_LEN => drop(self.take(usize::from(len))?),
+                _ => return None,
+            }
+        }
+        let name = &self.message[start..self.at];
+        let mut qname = FoldedName {
+            octets: [0; MAX_NAME_LEN],
+            len: u8::try_from(name.len()).ok()?,
+        };
+        let octets = qname.octets.get_mut(..name.len())?;
+        octets.copy_from_slice(name);
+        octets.make_ascii_lowercase();
+        Some((qname, RecordType(self.u16()?), self.u16()?))
+    }
+
+    /// Passes over `others` records, then finds OPT among `additional` ones.
+    fn opt(&mut self, others: u32, additional: u16) -> Result<Option<(Edns, u8)>, Malformed> {
+        let mut found = None;
+        for index in 0..others + u32::from(additional) {
+            let owner = self.at;
+            self.skip_name().ok_or(Malformed)?;
+            let at_root = self.at - owner == 1;
+            let rtype = RecordType(self.u16().ok_or(Malformed)?);
+            let class = self.u16().ok_or(Malformed)?;
+            let ttl = self.take(4).ok_or(Malformed)?;
+            let len = self.u16().ok_or(Malformed)?;
+            let rdata = self.take(usize::from(len)).ok_or(Malformed)?;
+            if rtype != RecordType::OPT || index < others {
+                continue;
+            }
+            // RFC 6891 §6.1.1: one, at the root.
+            if found.is_some() || !at_root || !options_fit(rdata) {
+                return Err(Malformed);
+            }
+            let edns = Edns {
+                payload: class.max(512),
+                dnssec_ok: ttl[2] & 0x80 != 0,
+            };
+            found = Some((edns, ttl[1]));
+        }
+        if self.at == self.message.len() {
+            Ok(found)
+        } else {
+            Err(Malformed)
+        }
+    }
+
+    /// Passes over a name, compressed or not, without following pointers.
+    fn skip_name(&mut self) -> Option<()> {
+        loop {
+            match self.take(1)?[0] {
+                0 => return Some(()),
+                len if usize::from(len) <= MAX_LABEL_LEN => drop(self.take(usize::from(len))?),
+                len if len >= 0xc0 => return self.take(1).map(drop),
+                _ => return None,
+            }
+        }
+    }
+}
+
+/// Whether the options of an OPT record fill its rdata exactly.
+fn options_fit(mut rdata: &[u8]) -> bool {
+    while let Some((head, rest)) = rdata.split_first_chunk::<4>() {
+        let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
+        let Some(rest) = rest.get(len..) else {
+            return false;
+        };
+        rdata = rest;
+    }
+    rdata.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// `web.` type A class IN, with `flags` and counts as given, then `tail`.
+    fn message(flags: u16, counts: [u16; 4], tail: &[u8]) -> Vec<u8> {
+        let mut octets = vec![0x12, 0x34];
+        octets.extend(flags.to_be_bytes());
+        counts
+            .iter()
+            .for_each(|count| octets.extend(count.to_be_bytes()));
+        octets.extend(b"\x03WeB\0\0\x01\0\x01");
+        octets.extend(tail);
+        octets
+    }
+
+    const OPT: &[u8] = b"\0\0\x29\x04\xd0\0\0\x80\0\0\0";
+
+    fn refused(octets: &[u8]) -> Option<Rcode> {
+        match parse(octets) {
+            Err(Unanswerable::Refuse(echo, rcode)) => {
+                assert_eq!(echo.id, 0x1234);
+                Some(rcode)
+            }
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn reads_question_and_opt() {
+        let octets = message(0x0100, [1, 0, 0, 1], OPT);
+        let query = parse(&octets).unwrap();
+        assert_eq!(query.qname.as_wire(), b"\x03web\0");
+        assert_eq!((query.qtype, query.qclass), (RecordType::A, CLASS_IN));
+        assert_eq!(query.echo.question, b"\x03WeB\0\0\x01\0\x01");
+        assert_eq!(
+            query.echo.edns,
+            Some(Edns {
+                payload: 1232,
+                dnssec_ok: true
+            })
+        );
+        assert!(query.echo.recursion_desired);
+    }
+
+    #[test]
+    fn refuses_in_wire_order() {
+        assert!(matches!(parse(&[0; 11]), Err(Unanswerable::Silence)));
+        assert!(matches!(
+            parse(&message(0x8000, [1, 0, 0, 0], &[])),
+            Err(Unanswerable::Silence)
+        ));
+        assert_eq!(
+            refused(&message(0x2800, [9, 9, 9, 9], &[])),
+            Some(Rcode::NOTIMP)
+        );
+        for counts in [[0, 0, 0, 0], [2, 0, 0, 0], [1, 0, 0, 1], [1, 60, 0, 0]] {
+            assert_eq!(
+                refused(&message(0, counts, &[])),
+                Some(Rcode::FORMERR),
+                "{counts:?}"
+            );
+        }
+        assert_eq!(
+            refused(&message(0, [1, 0, 0, 0], b"x")),
+            Some(Rcode::FORMERR)
+        );
+    }
+
+    #[test]
+    fn rfc6891_6_1_opt() {
+        let two = [OPT, OPT].concat();
+        assert_eq!(
+            refused(&message(0, [1, 0, 0, 2], &two)),
+            Some(Rcode::FORMERR)
+        );
+        let owned = b"\x01x\0\0\x29\x04\xd0\0\0\0\0\0\0";
+        assert_eq!(
+            refused(&message(0, [1, 0, 0, 1], owned)),
+            Some(Rcode::FORMERR)
+        );
+        let version_1 = b"\0\0\x29\x04\xd0\0\x01\0\0\0\0";
+        assert_eq!(
+            refused(&message(0, [1, 0, 0, 1], version_1)),
+            Some(Rcode::BADVERS)
+        );
+        let overrun = b"\0\0\x29\x04\xd0\0\0\0\0\0\x04\0\x0a\0\x01";
+        assert_eq!(
+            refused(&message(0, [1, 0, 0, 1], overrun)),
+            Some(Rcode::FORMERR)
+        );
+        let unknown = b"\0\0\x29\0\x01\0\0\0\0\0\x05\xfd\xe9\0\x01x";
+        let octets = message(0, [1, 0, 0, 1], unknown);
+        assert_eq!(parse(&octets).unwrap().echo.edns.unwrap().payload, 512);
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_panic(
+            octets in prop::collection::vec(any::<u8>(), 0..100),
+            at in 0usize..40, with in any::<u8>(), cut in 0usize..40,
+        ) {
+            let _ = parse(&octets);
+            let mut mutated = message(0, [1, 0, 0, 1], OPT);
+            let len = mutated.len();
+            mutated[at % len] = with;
+            mutated.truncate(cut);
+            let _ = parse(&mutated);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What one zone says of one name; chains of aliases are made of such steps.
+
+use std::time::Duration;
+
+use super::message::ExtendedError;
+use super::outcome::RrSets;
+use super::rr::{RecordType, RrSet};
+use super::ttl::Ttl;
+use crate::name::DomainName;
+
+/// What one zone says of one name and type.
+#[derive(Clone, Debug)]
+pub enum Step<'z> {
+    /// The records, and addresses that help to use them.
+    Records {
+        /// What was asked for.
+        sets: RrSets<'z>,
+        /// Addresses of names in it.
+        additional: RrSets<'z>,
+    },
+    /// The name stands for another one.
+    Alias {
+        /// CNAME, or DNAME with the CNAME made of it.
+        sets: RrSets<'z>,
+        /// The other name.
+        target: DomainName,
+    },
+    /// The name exists without such records.
+    NoData {
+        /// Why nobody is listed, where that is so.
+        error: Option<ExtendedError>,
+        /// TTL of the negative answer, where it isn't the zone's.
+        negative_ttl: Option<Duration>,
+    },
+    /// The name does not exist.
+    NxDomain,
+    /// The name is in a zone that was given away.
+    Referral {
+        /// NS of the cut.
+        ns: RrSets<'z>,
+        /// Addresses of those servers, as far as this zone has them.
+        glue: RrSets<'z>,
+    },
+    /// A DNAME makes the name too long.
+    TooLong {
+        /// The DNAME.
+        sets: RrSets<'z>,
+    },
+}
+
+impl Step<'_> {
+    /// NODATA without more to say.
+    pub fn no_data() -> Self {
+        Self::NoData {
+            error: None,
+            negative_ttl: None,
+        }
+    }
+
+    /// The answer to ANY at a name that has records: one HINFO that says so
+    /// ([RFC 8482](https://www.rfc-editor.org/rfc/rfc8482) §4.2).
+    pub fn any(owner: &DomainName, ttl: Ttl) -> Self {
+        let hinfo = RrSet::new(owner.clone(), RecordType::HINFO, ttl).with(b"\x07RFC8482\0");
+        Self::Records {
+            sets: vec![std::borrow::Cow::Owned(hinfo)],
+            additional: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! All zones this server has authority over, and which one a name belongs to.
+//!
+//! The discovery zone is one of them. Its names come from the registry; a file
+//! with its origin adds static ones. Where it has no NS of its own, `ns.Z` is
+//! made up, with the addresses that DNS listens on.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::discovery::SoaFields;
+use super::master::{self, MasterError};
+use super::rr::RecordType;
+use super::zone::{self, LoadError, Zone, ZoneError, ZoneKind};
+use crate::name::{DomainName, NameError};
+use crate::registry::instance::Instance;
+
+/// REFRESH, RETRY and EXPIRE of the discovery zone, seconds, unless its file has an SOA.
+const SOA_TIMERS: [u32; 3] = [3600, 600, 86_400];
+
+/// Every zone, by origin.
+#[derive(Debug)]
+pub struct Zones {
+    discovery: DiscoveryZone,
+    others: HashMap<DomainName, Zone>,
+    /// Labels of the longest origin.
+    depth: usize,
+}
+
+/// The discovery zone: what is registered, and static names beside it.
+#[derive(Debug)]
+pub struct DiscoveryZone {
+    /// The zone's name, lower case.
+    pub origin: DomainName,
+    /// Static names: those of its file, if there is one, then those made up.
+    pub statics: Vec<Zone>,
+    /// Its SOA but for the serial.
+    pub soa: SoaFields,
+    /// TTL of negative answers, unless a service has its own.
+    pub negative_ttl: Duration,
+}
+
+/// The zone that a name belongs to.
+#[derive(Clone, Copy, Debug)]
+pub enum Closest<'z> {
+    /// The one that is answered from the registry.
+    Discovery(&'z DiscoveryZone),
+    /// One that was loaded from a file.
+    Static(&'z Zone),
+}
+
+/// Why zones can't be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ZoneLoadError {
+    /// A file or the directory.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The names made up for the discovery zone.
+    #[error("the discovery zone can't have that name: {0}")]
+    Name(#[from] NameError),
+    /// The records made up for the discovery zone.
+    #[error("the discovery zone can't be made: {0}")]
+    Master(#[from] MasterError),
+    /// The zone made up for the discovery zone.
+    #[error("the discovery zone can't be made: {0}")]
+    Zone(#[from] ZoneError),
+}
+
+impl Zones {
+    /// Loads the files of `dir`, if any, and makes the discovery zone `origin`,
+    /// whose server is found at `nameservers`. Gives back what is odd about the files.
+    ///
+    /// # Errors
+    ///
+    /// One file that is no zone is enough: a zone that is missing is an outage
+    /// that nobody would see.
+    pub fn load(
+        dir: Option<&Path>,
+        origin: &DomainName,
+        nameservers: &[IpAddr],
+        negative_ttl: Duration,
+    ) -> Result<(Self, Vec<String>), ZoneLoadError> {
+        let origin = origin.folded();
+        let mut warnings = Vec::new();
+        let mut others = HashMap::new();
+        let mut statics = Vec::new();
+        let files = dir
+            .map(|dir| zone::load_dir(dir, &origin))
+            .transpose()?
+            .unwrap_or_default();
+        for file in files {
+            let (zone, odd) = file.zone?;
+            warnings.extend(odd.iter().map(ToString::to_string));
+            if *zone.origin() == origin {
+                // Its apex NS must name servers; without any, one is made up below.
+                statics.push(zone);
+            } else {
+                others.insert(zone.origin().clone(), zone);
+            }
+        }
+        let has_ns = |zone: &Zone| apex_set(zone, RecordType::NS);
+        if !statics.iter().any(has_ns) {
+            statics.push(made_up(&origin, nameservers)?);
+        }
+        let soa = match statics.iter().find_map(Zone::soa) {
+            Some(soa) => fields_of(soa.rdata(0)).unwrap_or(default_soa(&origin)?),
+            None => default_soa(&origin)?,
+        };
+        let depth = others
+            .keys()
+            .chain([&origin])
+            .map(|name| name.labels().count())
+            .max();
+        let discovery = DiscoveryZone {
+            origin,
+            statics,
+            soa,
+            negative_ttl,
+        };
+        Ok((
+            Self {
+                discovery,
+                others,
+                depth: depth.unwrap_or(0),
+            },
+            warnings,
+        ))
+    }
+
+    /// The zone with the longest origin that `name` is in (RFC 1034 §4.3.2, step
+    /// 2). DS of an origin belongs to the zone above it (RFC 4035 §3.1.4.1).
+    ///
+    /// `name` is in uncompressed wire form and lower case.
+    pub fn closest(&self, name: &[u8], qtype: RecordType) -> Option<Closest<'_>> {
+        let labels = crate::name::Labels::of_wire(name).count();
+        let mut rest = name;
+        let mut depth = labels;
+        loop {
+            let parents = qtype == RecordType::DS && depth == labels;
+            if depth <= self.depth
+                && let Some(zone) = self.at(rest)
+                && !(parents && self.is_inside_another(rest))
+            {
+                return Some(zone);
+            }
+            if depth == 0 {
+                return None;
+            }
+            rest = &rest[1 + usize::from(rest[0])..];
+            depth -= 1;
+        }
+    }
+
+    fn at(&self, origin: &[u8]) -> Option<Closest<'_>> {
+        if origin == self.discovery.origin.as_wire() {
+            return Some(Closest::Discovery(&self.discovery));
+        }
+        self.others.get(origin).map(Closest::Static)
+    }
+
+    fn is_inside_another(&self, origin: &[u8]) -> bool {
+        let parent = origin
+            .get(1 + usize::from(origin[0])..)
+            .filter(|rest| !rest.is_empty());
+        origin[0] != 0 && parent.is_some_and(|name| self.closest(name, RecordType::A).is_some())
+    }
+
+    /// The static name that `instance` would stand beside, if there is one.
+    pub fn collision(&self, instance: &Instance) -> Option<String> {
+        let zone = &self.discovery.origin;
+        let (service, id) = (instance.service.as_str(), instance.id.as_str());
+        let transport: &[u8] = if instance.protocol.is_udp() {
+            b"_udp"
+        } else {
+            b"_tcp"
+        };
+        let own = zone
+            .prepend(service.as_bytes())
+            .and_then(|name| name.prepend(id.as_bytes()));
+        let by_rfc2782 = zone
+            .prepend(transport)
+            .and_then(|name| name.prepend(format!("_{service}").as_bytes()));
+        let taken = |name: &DomainName| {
+            self.others.contains_key(name.as_wire())
+                || self
+                    .discovery
+                    .statics
+                    .iter()
+                    .any(|zone| zone.contains(name.as_wire()))
+        };
+        let names = [zone.prepend(service.as_bytes()), own, by_rfc2782];
+        names
+            .into_iter()
+            .flatten()
+            .find(taken)
+            .map(|name| name.to_string())
+    }
+}
+
+fn apex_set(zone: &Zone, rtype: RecordType) -> bool {
+    zone.rrsets(zone.origin().as_wire())
+        .iter()
+        .any(|set| set.rtype == rtype)
+}
+
+/// The NS of a discovery zone whose file names none. An address that clients
+/// can't dial, such as `0.0.0.0`, is left out.
+fn made_up(origin: &DomainName, nameservers: &[IpAddr]) -> Result<Zone, ZoneLoadError> {
+    let mut text = "@ 3600 NS ns\n".to_owned();
+    for ip in nameservers.iter().filter(|ip| !ip.is_unspecified()) {
+        let rtype = if ip.is_ipv4() { "A" } else { "AAAA" };
+        // Writing into a string can't fail.
+        let _ = writeln!(text, "ns 3600 {rtype} {ip}");
+    }
+    let file = Path::new("(made up)");
+    let nothing = |_: &Path| Err(master::IncludeError::Outside);
+    let records = master::parse(text.as_bytes(), file, origin, &nothing)?;
+    Ok(Zone::build(&records, &ZoneKind::Overlay(origin.clone()))?.0)
+}
+
+/// `ns.Z` and `hostmaster.Z`.
+fn default_soa(origin: &DomainName) -> Result<SoaFields, NameError> {
+    let mut names = origin.prepend(b"ns")?.as_wire().to_vec();
+    names.extend_from_slice(origin.prepend(b"hostmaster")?.as_wire());
+    Ok(SoaFields {
+        names,
+        timers: SOA_TIMERS,
+    })
+}
+
+/// What an SOA of a file fixes. The last 20 octets are the numbers, of which
+/// the serial and the minimum are ours.
+fn fields_of(rdata: &[u8]) -> Option<SoaFields> {
+    let (names, numbers) = rdata.split_at_checked(rdata.len().checked_sub(20)?)?;
+    let timer = |at: usize| Some(u32::from_be_bytes(*numbers.get(at..)?.first_chunk()?));
+    Some(SoaFields {
+        names: names.to_vec(),
+        timers: [timer(4)?, timer(8)?, timer(12)?],
+    })
+}

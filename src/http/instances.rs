@@ -1,0 +1,293 @@
+//! Calls about instances: register, read, heartbeat, drain, deregister.
+
+use std::time::Instant;
+
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::json::{RawBody, read, read_value, respond};
+use super::problem::Problem;
+use super::{Api, convert};
+use crate::api;
+use crate::name::InstanceId;
+use crate::registry::instance::{Instance, InvalidField};
+use crate::registry::table::{RegisterError, Registered};
+use crate::telemetry::RegistrationResult;
+use crate::time::Moment;
+
+/// `PUT /v1/instances/{id}`: registers or replaces.
+pub(super) async fn put(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    RawBody(body): RawBody,
+) -> Result<Response, Problem> {
+    let mut registration: api::Registration = refused_counts(&api, read(&body))?;
+    let path_id = parse_id(&id)?;
+    if let Some(body_id) = &registration.id
+        && !body_id.eq_ignore_ascii_case(path_id.as_str())
+    {
+        let detail = format!("is {body_id:?} in the body and {id:?} in the path; make them agree");
+        return refused_counts(&api, Err(InvalidField::new("id", detail).into()));
+    }
+    registration.id = Some(path_id.to_string());
+    let result = register(&api, vec![Ok(registration)], true).await?.pop();
+    created(&api, result.ok_or(crate::registry::Stopped)??)
+}
+
+/// `POST /v1/instances`: registers one, or as many as an array holds.
+pub(super) async fn create(
+    State(api): State<Api>,
+    RawBody(body): RawBody,
+) -> Result<Response, Problem> {
+    if !body.trim_ascii_start().starts_with(b"[") {
+        let registration = refused_counts(&api, read(&body))?;
+        let result = register(&api, vec![Ok(registration)], false).await?.pop();
+        return created(&api, result.ok_or(crate::registry::Stopped)??);
+    }
+    let items: Vec<serde_json::Value> = refused_counts(&api, read(&body))?;
+    let ids: Vec<_> = items
+        .iter()
+        .map(|item| item.get("id").cloned().unwrap_or_default())
+        .collect();
+    let results = register(&api, items.into_iter().map(read_value).collect(), false).await?;
+    let results: Vec<_> = ids
+        .into_iter()
+        .zip(results)
+        .map(|(id, result)| match result {
+            Ok(registered) => ItemResult {
+                id,
+                status: StatusCode::CREATED.as_u16(),
+                registered: Some(describe(&api, &registered)),
+                problem: None,
+            },
+            Err(problem) => ItemResult {
+                id,
+                status: problem.status().as_u16(),
+                registered: None,
+                problem: Some(problem.to_api()),
+            },
+        })
+        .collect();
+    Ok(respond(StatusCode::OK, &results))
+}
+
+/// What became of one item of an array.
+#[derive(Serialize)]
+struct ItemResult {
+    /// As it was sent; `null` when it wasn't.
+    id: serde_json::Value,
+    /// What the item's own call would have answered.
+    status: u16,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    registered: Option<api::Registered>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<api::Problem>,
+}
+
+type ItemResults = Vec<Result<Registered, Problem>>;
+
+/// Registers those that can be; the results are in the order of the items.
+async fn register(
+    api: &Api,
+    items: Vec<Result<api::Registration, Problem>>,
+    replace: bool,
+) -> Result<ItemResults, Problem> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "measures the call, decides nothing"
+    )]
+    let started = Instant::now();
+    let mut instances = Vec::with_capacity(items.len());
+    let checked: Vec<Result<(), Problem>> = items
+        .into_iter()
+        .map(|item| {
+            instances.push(Instance::try_from(item?)?);
+            Ok(())
+        })
+        .collect();
+    let mut registered = api.registry.register(instances, replace).await?.into_iter();
+    let results = checked
+        .into_iter()
+        .map(|checked| {
+            checked?;
+            let result: Result<Registered, RegisterError> =
+                registered.next().ok_or(crate::registry::Stopped)?;
+            Ok(result?)
+        })
+        .collect::<ItemResults>();
+    for result in &results {
+        api.instruments.registered(match result {
+            Ok(registered) if registered.replaced => RegistrationResult::Replaced,
+            Ok(_) => RegistrationResult::Created,
+            Err(_) => RegistrationResult::Refused,
+        });
+    }
+    api.instruments.registration_took(started.elapsed());
+    Ok(results)
+}
+
+/// Counts a registration that was refused before its fields were looked at.
+fn refused_counts<T>(api: &Api, result: Result<T, Problem>) -> Result<T, Problem> {
+    if result.is_err() {
+        api.instruments.registered(RegistrationResult::Refused);
+    }
+    result
+}
+
+fn created(api: &Api, registered: Registered) -> Result<Response, Problem> {
+    let status = if registered.replaced {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    let body = describe(api, &registered);
+    let place = format!("/v1/instances/{}", body.instance.id);
+    let mut response = respond(status, &body);
+    // An id is a label, which any header can hold.
+    if let Ok(place) = place.parse() {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    Ok(response)
+}
+
+fn describe(api: &Api, registered: &Registered) -> api::Registered {
+    api::Registered {
+        instance: convert::instance(&registered.member, &api.registry),
+        lease: convert::lease(&registered.member.entry.lease, &api.registry),
+    }
+}
+
+/// `GET /v1/instances/{id}`.
+pub(super) async fn read_one(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let id = parse_id(&id)?;
+    api.instruments.discovered();
+    let member = api
+        .registry
+        .directory()
+        .member(id.as_str())
+        .ok_or_else(|| Problem::unknown_instance(id.as_str()))?;
+    Ok(respond(
+        StatusCode::OK,
+        &convert::instance(&member, &api.registry),
+    ))
+}
+
+/// `POST /v1/instances/{id}/heartbeat`.
+pub(super) async fn heartbeat(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    RawBody(body): RawBody,
+) -> Result<Response, Problem> {
+    if !body.trim_ascii().is_empty() {
+        read::<Nothing>(&body)?;
+    }
+    let id = parse_id(&id)?;
+    let renewed = api.registry.heartbeat(id.as_str());
+    api.instruments
+        .heartbeats(u64::from(renewed.is_ok()), u64::from(renewed.is_err()));
+    let entry = renewed.map_err(|_| Problem::unknown_instance(id.as_str()))?;
+    let lease = convert::lease(&entry.lease, &api.registry);
+    Ok(respond(StatusCode::OK, &api::Renewed { lease }))
+}
+
+/// The body of a call that takes no fields yet: `{}` or nothing at all.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// `POST /v1/heartbeats`.
+pub(super) async fn heartbeats(
+    State(api): State<Api>,
+    RawBody(body): RawBody,
+) -> Result<Response, Problem> {
+    let ids = match read(&body)? {
+        api::Heartbeats::Object(object) => object.ids,
+        api::Heartbeats::Array(ids) => ids,
+    };
+    let asked = ids.len();
+    let is_unknown = |id: &String| match parse_id(id) {
+        Ok(id) => api.registry.heartbeat(id.as_str()).is_err(),
+        Err(_) => true,
+    };
+    let unknown: Vec<String> = ids.into_iter().filter(is_unknown).collect();
+    let renewed = asked - unknown.len();
+    api.instruments
+        .heartbeats(renewed as u64, unknown.len() as u64);
+    Ok(respond(
+        StatusCode::OK,
+        &api::HeartbeatsAnswer { renewed, unknown },
+    ))
+}
+
+/// Options of `DELETE /v1/instances/{id}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeregisterOptions {
+    /// Answer only once the instance is drained.
+    #[serde(default)]
+    wait: bool,
+}
+
+/// `DELETE /v1/instances/{id}`.
+pub(super) async fn deregister(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    options: Result<Query<DeregisterOptions>, axum::extract::rejection::QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(options) = options.map_err(|rejection| {
+        let status = StatusCode::BAD_REQUEST;
+        Problem::new(status, "parameter", "A parameter can't be taken").detail(format!(
+            "{}; the only one is wait=true",
+            rejection.body_text()
+        ))
+    })?;
+    let id = parse_id(&id)?;
+    let drained_at = api.registry.deregister(id.clone()).await?;
+    let drained_at = drained_at.ok_or_else(|| Problem::unknown_instance(id.as_str()))?;
+    if options.wait {
+        tokio::time::sleep(drained_at.left_at(api.registry.now())).await;
+    }
+    Ok(drained(&api, drained_at))
+}
+
+/// `POST /v1/instances/{id}/drain`.
+pub(super) async fn drain(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let id = parse_id(&id)?;
+    let drained_at = api.registry.drain(id.clone()).await?;
+    let drained_at = drained_at.ok_or_else(|| Problem::unknown_instance(id.as_str()))?;
+    tracing::info!(%id, "drained by an operator");
+    Ok(drained(&api, drained_at))
+}
+
+/// `POST /v1/instances/{id}/resume`.
+pub(super) async fn resume(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let id = parse_id(&id)?;
+    let member = api.registry.resume(id.clone()).await?;
+    let member = member.ok_or_else(|| Problem::unknown_instance(id.as_str()))?;
+    tracing::info!(%id, "resumed by an operator");
+    Ok(respond(
+        StatusCode::OK,
+        &convert::instance(&member, &api.registry),
+    ))
+}
+
+fn drained(api: &Api, drained_at: Moment) -> Response {
+    let drained_at = api.registry.wall(drained_at);
+    respond(StatusCode::OK, &api::Drained { drained_at }).into_response()
+}
+
+fn parse_id(text: &str) -> Result<InstanceId, Problem> {
+    text.parse()
+        .map_err(|error| InvalidField::new("id", format!("{text:?} {error}")).into())
+}

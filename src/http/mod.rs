@@ -1,0 +1,128 @@
+//! The side port: registration, discovery and health over HTTP and JSON.
+//!
+//! ```text
+//! request → guard → trace → handler: json → Instance → Registry → api → response
+//! ```
+//!
+//! Handlers only translate. What may be registered is decided by
+//! `registry::instance`, what becomes of it by the registry. Errors are problem
+//! details ([RFC 9457]), for unknown paths and methods too. A body is read up to
+//! 1 MiB and taken whole or not at all.
+//!
+//! There are no tokens yet, so this port is for loopback, or for a network in
+//! which everybody may register; `server` holds people to that.
+//!
+//! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
+
+mod convert;
+mod instances;
+mod json;
+mod problem;
+mod services;
+mod trace;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use self::problem::Problem;
+use crate::registry::Registry;
+use crate::telemetry::Instruments;
+
+/// Most octets of a request's body.
+pub const MAX_BODY_LEN: usize = 1 << 20;
+
+/// What handlers work with.
+#[derive(Clone)]
+pub struct Api {
+    /// The registry that is read and changed.
+    pub registry: Registry,
+    /// What is counted.
+    pub instruments: Arc<Instruments>,
+}
+
+/// The whole side port as one service; tests call it without a socket.
+pub fn router(api: Api) -> Router {
+    Router::new()
+        .route("/v1/instances", post(instances::create))
+        .route(
+            "/v1/instances/{id}",
+            get(instances::read_one)
+                .put(instances::put)
+                .delete(instances::deregister),
+        )
+        .route("/v1/instances/{id}/heartbeat", post(instances::heartbeat))
+        .route("/v1/instances/{id}/drain", post(instances::drain))
+        .route("/v1/instances/{id}/resume", post(instances::resume))
+        .route("/v1/heartbeats", post(instances::heartbeats))
+        .route("/v1/services", get(services::list))
+        .route("/v1/services/{name}", get(services::read))
+        .route("/v1/stats", get(services::stats))
+        .route("/healthz", get(alive))
+        .route("/readyz", get(ready))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        // Inside the router, so that the trace knows which route was matched.
+        .layer(middleware::from_fn(trace::trace))
+        .layer(middleware::from_fn(same_origin))
+        .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
+        .with_state(api)
+}
+
+/// The process runs.
+async fn alive() -> Response {
+    json::respond(StatusCode::OK, &serde_json::json!({"status": "alive"}))
+}
+
+/// The server may be sent queries and registrations.
+async fn ready() -> Response {
+    json::respond(StatusCode::OK, &serde_json::json!({"status": "ready"}))
+}
+
+async fn unknown_path(request: Request) -> Response {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "unknown-path",
+        "There is nothing at this path",
+    )
+    .detail(format!("{} is no path of this API", request.uri().path()))
+    .into_response()
+}
+
+async fn wrong_method(request: Request) -> Response {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method",
+        "The path doesn't take this method",
+    )
+    .detail(format!(
+        "{} can't be used on {}; the Allow header lists what can",
+        request.method(),
+        request.uri().path()
+    ))
+    .into_response()
+}
+
+/// Refuses what a page of another site has a browser send: without tokens, the
+/// browser's place on this network is all that such a request would need.
+async fn same_origin(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text(header::HOST).or_else(|| request.uri().authority().map(|host| host.as_str()));
+    let foreign = headers.contains_key(header::ORIGIN)
+        && text(header::ORIGIN)
+            .and_then(|origin| origin.split_once("://"))
+            .map(|(_, host)| host)
+            != host;
+    if foreign {
+        return Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "Sent by a foreign page")
+            .detail("the Origin header names another site than the Host header; call the API from a program or from its own pages".to_owned())
+            .into_response();
+    }
+    next.run(request).await
+}

@@ -1,0 +1,128 @@
+//! Errors as problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::api;
+use crate::registry::Stopped;
+use crate::registry::instance::InvalidField;
+use crate::registry::table::RegisterError;
+
+/// An error on its way to the client.
+#[derive(Clone, Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    kind: &'static str,
+    title: &'static str,
+    detail: String,
+    field: Option<String>,
+}
+
+impl Problem {
+    /// A problem of kind `urn:namebeat:problem:{kind}`.
+    pub(super) fn new(status: StatusCode, kind: &'static str, title: &'static str) -> Self {
+        Self {
+            status,
+            kind,
+            title,
+            detail: String::new(),
+            field: None,
+        }
+    }
+
+    /// With what was wrong here and what to do about it.
+    #[must_use]
+    pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// With the field that was wrong.
+    #[must_use]
+    pub(super) fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// No such instance: what a heartbeat is told when it must register again.
+    pub(super) fn unknown_instance(id: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "unknown-instance",
+            "No such instance",
+        )
+        .detail(format!(
+            "instance {id:?} is not registered: it never was, it left, or its lease ended; \
+                 register it with PUT /v1/instances/{{id}}"
+        ))
+    }
+
+    /// The HTTP status.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// As it is on the wire.
+    pub(super) fn to_api(&self) -> api::Problem {
+        api::Problem {
+            kind: format!("urn:namebeat:problem:{}", self.kind),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: self.detail.clone(),
+            field: self.field.clone(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = super::json::respond(self.status, &self.to_api());
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}
+
+impl From<InvalidField> for Problem {
+    fn from(error: InvalidField) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid-field",
+            "A field can't be taken as it is",
+        )
+        .detail(error.to_string())
+        .field(error.field)
+    }
+}
+
+impl From<RegisterError> for Problem {
+    fn from(error: RegisterError) -> Self {
+        let problem = match &error {
+            RegisterError::Exists(_) => {
+                Self::new(StatusCode::CONFLICT, "exists", "The id is registered").field("id")
+            }
+            RegisterError::Collides(_) => Self::new(
+                StatusCode::CONFLICT,
+                "collides",
+                "The name is taken by a static zone",
+            ),
+            RegisterError::Full(_) => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "full",
+                "The registry is full",
+            ),
+        };
+        problem.detail(error.to_string())
+    }
+}
+
+impl From<Stopped> for Problem {
+    fn from(error: Stopped) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "stopped",
+            "The server is stopping",
+        )
+        .detail(format!("{error}; try again"))
+    }
+}

@@ -1,0 +1,162 @@
+//! Calls about services: discover with filters, and totals.
+
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::json::respond;
+use super::problem::Problem;
+use super::{Api, convert};
+use crate::api;
+use crate::name::ServiceName;
+use crate::registry::instance::InvalidField;
+use crate::registry::view::{Member, ServiceView};
+use crate::time::Moment;
+
+/// `GET /v1/services`.
+pub(super) async fn list(
+    State(api): State<Api>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let filter = Filter::parse(query.as_deref())?;
+    api.instruments.discovered();
+    let (directory, now) = (api.registry.directory(), api.registry.now());
+    let revision = directory.revision();
+    let mut views = directory.services();
+    views.retain(|view| view.registered().next().is_some());
+    views.sort_by(|a, b| a.service.cmp(&b.service));
+    let services = views
+        .iter()
+        .map(|view| convert::service(view, filter.choose(view, now), &api.registry))
+        .collect();
+    Ok(respond(
+        StatusCode::OK,
+        &api::Services { revision, services },
+    ))
+}
+
+/// `GET /v1/services/{name}`.
+pub(super) async fn read(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let filter = Filter::parse(query.as_deref())?;
+    let name: ServiceName = name
+        .parse()
+        .map_err(|error| InvalidField::new("name", format!("{name:?} {error}")))?;
+    api.instruments.discovered();
+    let view = api
+        .registry
+        .directory()
+        .service(name.as_str())
+        .filter(|view| view.registered().next().is_some())
+        .ok_or_else(|| {
+            Problem::new(StatusCode::NOT_FOUND, "unknown-service", "No such service").detail(
+                format!(
+                    "no instance of service \"{name}\" is registered; GET /v1/services lists all"
+                ),
+            )
+        })?;
+    let members = filter.choose(&view, api.registry.now());
+    Ok(respond(
+        StatusCode::OK,
+        &convert::service(&view, members, &api.registry),
+    ))
+}
+
+/// `GET /v1/stats`.
+pub(super) async fn stats(State(api): State<Api>) -> Response {
+    let (directory, now) = (api.registry.directory(), api.registry.now());
+    let mut stats = api::Stats {
+        revision: directory.revision(),
+        ..api::Stats::default()
+    };
+    for view in directory.services() {
+        let mut registered = false;
+        for member in view.registered() {
+            registered = true;
+            stats.instances += 1;
+            match member.withdrawn(now) {
+                None => stats.healthy += 1,
+                Some(_) => stats.unhealthy += 1,
+            }
+            *stats
+                .by_protocol
+                .entry(member.instance().protocol.as_str())
+                .or_default() += 1;
+        }
+        stats.services += usize::from(registered);
+    }
+    respond(StatusCode::OK, &stats)
+}
+
+/// Which instances of a service are asked for.
+#[derive(Debug, Default)]
+struct Filter {
+    all: bool,
+    tags: Vec<(String, String)>,
+    version: Option<String>,
+    protocol: Option<String>,
+}
+
+impl Filter {
+    fn parse(query: Option<&str>) -> Result<Self, Problem> {
+        let mut filter = Self::default();
+        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        for (key, value) in pairs {
+            match &*key {
+                "all" => filter.all = value.parse().map_err(|_| wrong("all is true or false"))?,
+                "tag" => {
+                    let (key, value) = value
+                        .split_once(':')
+                        .ok_or_else(|| wrong("write tag=KEY:VALUE"))?;
+                    filter
+                        .tags
+                        .push((key.to_ascii_lowercase(), value.to_ascii_lowercase()));
+                }
+                "version" => filter.version = Some(value.into_owned()),
+                "protocol" => filter.protocol = Some(value.to_ascii_lowercase()),
+                key => {
+                    return Err(wrong(&format!(
+                        "{key:?} is unknown; allowed are all, tag, version and protocol"
+                    )));
+                }
+            }
+        }
+        Ok(filter)
+    }
+
+    /// The members of `view` that are asked for at `now`.
+    fn choose<'a>(
+        &'a self,
+        view: &'a ServiceView,
+        now: Moment,
+    ) -> impl Iterator<Item = &'a Member> {
+        view.registered().filter(move |member| {
+            let instance = member.instance();
+            (self.all || member.withdrawn(now).is_none())
+                && self
+                    .tags
+                    .iter()
+                    .all(|(key, value)| instance.has_tag(key, value))
+                && self
+                    .version
+                    .as_deref()
+                    .is_none_or(|version| instance.is_version(version))
+                && self
+                    .protocol
+                    .as_deref()
+                    .is_none_or(|name| instance.protocol.as_str() == name)
+        })
+    }
+}
+
+fn wrong(detail: &str) -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "parameter",
+        "A parameter can't be taken",
+    )
+    .detail(detail)
+}

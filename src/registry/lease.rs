@@ -1,0 +1,158 @@
+//! Leases: an instance's right to stay listed.
+//!
+//! A lease is shared by the table, which expires it, and the views, whose TTLs
+//! are bounded by it. A heartbeat is one atomic store here and visits no queue.
+//!
+//! Invariant: a lease that has ended stays ended. A heartbeat that comes late
+//! is told so, and the instance registers again.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::time::Moment;
+
+/// End of a lease that was revoked: before every moment at which it could be read.
+const REVOKED: u64 = 0;
+
+/// End of a lease without a term.
+const NEVER: u64 = u64::MAX;
+
+/// The right of one instance to stay listed.
+#[derive(Debug)]
+pub struct Lease {
+    term: Option<Duration>,
+    /// Nanoseconds of the [`Moment`] at which it ends; [`REVOKED`] or [`NEVER`].
+    ends: AtomicU64,
+    /// Nanoseconds of the [`Moment`] of the last renewal.
+    renewed: AtomicU64,
+}
+
+impl Lease {
+    /// Grants a lease at `now`; without a `term` it never ends by itself.
+    pub fn grant(term: Option<Duration>, now: Moment) -> Self {
+        let ends = term.map_or(NEVER, |term| now.after(term).as_nanos());
+        Self {
+            term,
+            ends: AtomicU64::new(ends),
+            renewed: AtomicU64::new(now.as_nanos()),
+        }
+    }
+
+    /// Its length; `None` when no heartbeat is needed.
+    pub fn term(&self) -> Option<Duration> {
+        self.term
+    }
+
+    /// The moment at which it ends, unless it's renewed; `None` when it has no term.
+    pub fn ends(&self) -> Option<Moment> {
+        match self.ends.load(Ordering::Acquire) {
+            NEVER => None,
+            ends => Some(Moment::from_nanos(ends)),
+        }
+    }
+
+    /// The moment of the grant or of the last heartbeat.
+    pub fn renewed(&self) -> Moment {
+        Moment::from_nanos(self.renewed.load(Ordering::Relaxed))
+    }
+
+    /// The time it still runs at `now`: `None` when it has ended,
+    /// [`Duration::MAX`] when it has no term.
+    pub fn left(&self, now: Moment) -> Option<Duration> {
+        match self.ends.load(Ordering::Acquire) {
+            NEVER => Some(Duration::MAX),
+            ends if ends <= now.as_nanos() => None,
+            ends => Some(Moment::from_nanos(ends).left_at(now)),
+        }
+    }
+
+    /// Renews it for a whole term from `now`, or says that it has ended.
+    pub fn renew(&self, now: Moment) -> Result<Option<Moment>, LeaseEnded> {
+        let extended = self.term.map_or(NEVER, |term| now.after(term).as_nanos());
+        self.ends
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |ends| {
+                // A slower heartbeat that was read earlier never shortens it.
+                (now.as_nanos() < ends).then_some(extended.max(ends))
+            })
+            .map_err(|_| LeaseEnded)?;
+        self.renewed.fetch_max(now.as_nanos(), Ordering::Relaxed);
+        Ok(self.ends())
+    }
+
+    /// Ends it for good if it has run out at `now`; says whether it has.
+    pub fn expire(&self, now: Moment) -> bool {
+        self.ends
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |ends| {
+                (ends <= now.as_nanos()).then_some(REVOKED)
+            })
+            .is_ok()
+    }
+
+    /// Ends it for good, whatever is left.
+    pub fn revoke(&self) {
+        self.ends.store(REVOKED, Ordering::Release);
+    }
+}
+
+/// The lease had ended before it could be renewed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the lease has ended")]
+pub struct LeaseEnded;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const fn at(millis: u64) -> Moment {
+        Moment::from_millis(millis)
+    }
+
+    const LAST: Moment = Moment::from_nanos(u64::MAX - 1);
+
+    #[test]
+    fn ends_at_its_term_and_stays_ended() {
+        let lease = Lease::grant(Some(Duration::from_secs(30)), at(1_000));
+        assert_eq!(lease.left(at(30_999)), Some(Duration::from_millis(1)));
+        assert_eq!(lease.left(at(31_000)), None);
+        assert_eq!(lease.renew(at(31_000)), Err(LeaseEnded));
+        assert!(lease.expire(at(31_000)));
+        assert_eq!(lease.renew(at(1_000)), Err(LeaseEnded));
+    }
+
+    #[test]
+    fn without_a_term_it_runs_until_revoked() {
+        let lease = Lease::grant(None, at(0));
+        assert_eq!(lease.left(LAST), Some(Duration::MAX));
+        assert_eq!(lease.renew(at(5)), Ok(None));
+        assert!(!lease.expire(LAST));
+        lease.revoke();
+        assert_eq!(lease.left(at(1)), None);
+    }
+
+    proptest! {
+        /// Whatever the order of heartbeats and expiry looks, a lease runs for a
+        /// whole term after each accepted heartbeat, and never after its end was seen.
+        #[test]
+        fn runs_a_whole_term_after_each_heartbeat(
+            term in 1u64..100,
+            steps in prop::collection::vec((any::<bool>(), 1u64..60), 1..200),
+        ) {
+            let lease = Lease::grant(Some(Duration::from_millis(term)), at(1));
+            let (mut now, mut ends, mut over) = (1, 1 + term, false);
+            for (heartbeat, pass) in steps {
+                now += pass;
+                over |= ends <= now;
+                if heartbeat {
+                    prop_assert_eq!(lease.renew(at(now)).is_err(), over);
+                    if !over {
+                        ends = now + term;
+                    }
+                } else {
+                    prop_assert_eq!(lease.expire(at(now)), over);
+                }
+                prop_assert_eq!(lease.left(at(now)).is_none(), over);
+            }
+        }
+    }
+}

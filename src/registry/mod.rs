@@ -1,0 +1,228 @@
+//! The registry: who is registered, and what of it is listed.
+//!
+//! ```text
+//! command ─▶ queue ─▶ writer: table.apply ─▶ directory.publish ─▶ reply
+//!                                  │                  ▲
+//!                              feed ─▶ checks         └── readers: one load
+//! heartbeat ─▶ directory ─▶ lease: one atomic store
+//! ```
+//!
+//! [`Registry`] is the handle: every command and every read goes through it.
+//! One writer thread owns the [`table`]; readers take immutable [`view`]s from
+//! the [`directory`] and never wait for it. Whatever a command changed is
+//! visible to the next query when the command returns.
+//!
+//! Nothing here knows DNS or HTTP, and nothing is kept on disk yet: a restart
+//! starts empty, and instances register again when a heartbeat is answered 404.
+
+pub mod check;
+pub mod directory;
+mod expiry;
+pub mod feed;
+pub mod instance;
+pub mod lease;
+pub mod table;
+pub mod view;
+mod writer;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{mpsc, oneshot};
+
+use self::check::Health;
+use self::directory::Directory;
+use self::feed::Feed;
+use self::instance::Instance;
+use self::lease::LeaseEnded;
+use self::table::{RegisterError, Registered, Table, TableConfig};
+use self::view::{Entry, Member};
+use self::writer::{Command, QUEUE, Writer};
+use crate::name::InstanceId;
+use crate::telemetry::Instruments;
+use crate::time::{Clock, Moment};
+
+/// Says of an instance which of its names a static zone holds already, if any.
+pub type CollisionTest = Arc<dyn Fn(&Instance) -> Option<String> + Send + Sync>;
+
+/// The handle of the registry; cheap to clone. The writer ends with the last one.
+#[derive(Clone)]
+pub struct Registry {
+    commands: mpsc::Sender<Command>,
+    directory: Arc<Directory>,
+    feed: Arc<Feed>,
+    collides: CollisionTest,
+    clock: Clock,
+}
+
+impl Registry {
+    /// Starts the writer with an empty table.
+    ///
+    /// # Errors
+    ///
+    /// The system has no thread or no timer to give.
+    pub fn start(
+        config: TableConfig,
+        collides: CollisionTest,
+        instruments: Arc<Instruments>,
+        clock: Clock,
+    ) -> std::io::Result<Self> {
+        // Unix time, so that a restart moves the SOA serial forward as long as
+        // states are published less than once a second on average.
+        let revision = u64::try_from(clock.wall(clock.now()).timestamp()).unwrap_or(0);
+        let directory = Arc::new(Directory::starting_at(revision));
+        let feed = Arc::new(Feed::default());
+        let (commands, queue) = mpsc::channel(QUEUE);
+        let writer = Writer {
+            table: Table::new(config),
+            directory: directory.clone(),
+            feed: feed.clone(),
+            instruments,
+            clock,
+            revision,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
+        std::thread::Builder::new()
+            .name("registry".to_owned())
+            .spawn(move || runtime.block_on(writer.run(queue)))?;
+        Ok(Self {
+            commands,
+            directory,
+            feed,
+            collides,
+            clock,
+        })
+    }
+
+    /// What readers see.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// What began and ended, for those who check instances.
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.feed
+    }
+
+    /// The moment it is now, on the clock of this registry's leases.
+    pub fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    /// The time of day of a moment.
+    pub fn wall(&self, moment: Moment) -> DateTime<Utc> {
+        self.clock.wall(moment)
+    }
+
+    /// Registers instances, with a result each in their order. With `replace` a
+    /// known id is registered anew, without it refused.
+    pub async fn register(
+        &self,
+        instances: Vec<Instance>,
+        replace: bool,
+    ) -> Result<Vec<Result<Registered, RegisterError>>, Stopped> {
+        let mut results = Vec::with_capacity(instances.len());
+        let mut free = Vec::with_capacity(instances.len());
+        for instance in instances {
+            match (self.collides)(&instance) {
+                Some(name) => results.push(Some(Err(RegisterError::Collides(name)))),
+                None => {
+                    results.push(None);
+                    free.push(instance);
+                }
+            }
+        }
+        let mut registered = self
+            .send(|reply| Command::Register {
+                instances: free,
+                replace,
+                reply,
+            })
+            .await?
+            .into_iter();
+        results
+            .into_iter()
+            .map(|refused| refused.or_else(|| registered.next()).ok_or(Stopped))
+            .collect()
+    }
+
+    /// Renews the lease of an instance. `Ok` holds the moment at which it ends
+    /// now, if it has a term; an error means that it must register again.
+    pub fn heartbeat(&self, id: &str) -> Result<Arc<Entry>, LeaseEnded> {
+        let mut entry = self.directory.entry(id).ok_or(LeaseEnded)?;
+        while entry.lease.renew(self.now()).is_err() {
+            // It may have been replaced between the look-up and the renewal.
+            let current = self.directory.entry(id).ok_or(LeaseEnded)?;
+            if current.generation == entry.generation {
+                return Err(LeaseEnded);
+            }
+            entry = current;
+        }
+        Ok(entry)
+    }
+
+    /// Deregisters an instance; `None` when it's unknown.
+    pub async fn deregister(&self, id: InstanceId) -> Result<Option<Moment>, Stopped> {
+        self.send(|reply| Command::Deregister { id, reply }).await
+    }
+
+    /// Withdraws an instance for an operator; `None` when it's unknown.
+    pub async fn drain(&self, id: InstanceId) -> Result<Option<Moment>, Stopped> {
+        self.send(|reply| Command::Drain { id, reply }).await
+    }
+
+    /// Ends a drain; `None` when the instance is unknown.
+    pub async fn resume(&self, id: InstanceId) -> Result<Option<Member>, Stopped> {
+        self.send(|reply| Command::Resume { id, reply }).await
+    }
+
+    /// Notes what a check says of a registration; `false` when that is gone.
+    pub async fn set_health(
+        &self,
+        entry: Arc<Entry>,
+        health: Health,
+        output: Arc<str>,
+    ) -> Result<bool, Stopped> {
+        self.send(|reply| Command::SetHealth {
+            entry,
+            health,
+            output,
+            reply,
+        })
+        .await
+    }
+
+    /// Notes the addresses of a registration's host name; `false` when that is gone.
+    pub async fn set_addresses(
+        &self,
+        entry: Arc<Entry>,
+        addresses: Arc<[IpAddr]>,
+    ) -> Result<bool, Stopped> {
+        self.send(|reply| Command::SetAddresses {
+            entry,
+            addresses,
+            reply,
+        })
+        .await
+    }
+
+    async fn send<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Stopped> {
+        let (reply, result) = oneshot::channel();
+        self.commands
+            .send(command(reply))
+            .await
+            .map_err(|_| Stopped)?;
+        result.await.map_err(|_| Stopped)
+    }
+}
+
+/// The registry's writer has ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the registry has stopped")]
+pub struct Stopped;

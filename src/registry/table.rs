@@ -1,0 +1,350 @@
+//! The table: instances, services and operator state.
+//!
+//! A pure state machine. Each method takes one command and the moment it is
+//! applied at, changes the table, and notes which services it touched; the
+//! writer then publishes those. Nothing here reads a clock, does I/O or waits.
+//!
+//! An instance leaves in one of two ways. When it's deregistered or drained it
+//! leaves cleanly: out of every set at once, while its own name goes on
+//! answering until `drained_at`, so that whoever holds an SRV can follow it.
+//! When its lease ends it's gone at once: no answer was ever good for longer.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::check::Health;
+use super::directory::Change;
+use super::expiry::{Ticket, Wheel};
+use super::instance::{Host, Instance};
+use super::lease::Lease;
+use super::view::{Entry, Member, ServiceView};
+use crate::name::{InstanceId, ServiceName};
+use crate::time::Moment;
+
+/// Added to the TTL in `drained_at`: the time that a decision takes to be
+/// published and that an answer given just before takes to arrive.
+const DRAIN_MARGIN: Duration = Duration::from_millis(500);
+
+/// Settings of the table.
+#[derive(Clone, Debug)]
+pub struct TableConfig {
+    /// TTL of answers, before leases bound it; whole seconds.
+    pub ttl: Duration,
+    /// TTL of negative answers; whole seconds.
+    pub negative_ttl: Duration,
+    /// Most instances, those just left included.
+    pub max_instances: usize,
+}
+
+/// All instances by service, and what was decided about each.
+#[derive(Debug)]
+pub struct Table {
+    config: TableConfig,
+    services: HashMap<ServiceName, BTreeMap<InstanceId, Member>>,
+    /// Registered instances only; those that left are found in their service alone.
+    homes: HashMap<InstanceId, ServiceName>,
+    wheel: Wheel,
+    /// Members that left or drain, by when that is over.
+    leaving: BTreeMap<(Moment, InstanceId), ServiceName>,
+    touched: HashSet<ServiceName>,
+    generation: u64,
+    listed: usize,
+}
+
+/// What a registration made of the id.
+#[derive(Clone, Debug)]
+pub struct Registered {
+    /// The registered instance.
+    pub member: Member,
+    /// Whether the id was there before.
+    pub replaced: bool,
+    /// The registration that it took the place of.
+    pub former: Option<Arc<Entry>>,
+}
+
+/// Why a registration was not taken.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum RegisterError {
+    /// A `POST` of an id that is registered.
+    #[error(
+        "instance \"{0}\" is registered; replace it with PUT /v1/instances/{0}, or deregister it first"
+    )]
+    Exists(InstanceId),
+    /// The table is full.
+    #[error("the registry holds {0} instances, which is its limit (max_instances)")]
+    Full(usize),
+    /// A static zone has the name already.
+    #[error("the name {0} is in a static zone file; choose another")]
+    Collides(String),
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new(config: TableConfig) -> Self {
+        Self {
+            config,
+            services: HashMap::new(),
+            homes: HashMap::new(),
+            wheel: Wheel::default(),
+            leaving: BTreeMap::new(),
+            touched: HashSet::new(),
+            generation: 0,
+            listed: 0,
+        }
+    }
+
+    /// Registers an instance, or replaces it when `replace` allows that.
+    ///
+    /// What the operator decided of the id stays, and so does its health when
+    /// the same thing is checked in the same place: a program that registers
+    /// again is not withdrawn for it.
+    pub fn register(
+        &mut self,
+        instance: Instance,
+        replace: bool,
+        now: Moment,
+    ) -> Result<Registered, RegisterError> {
+        let home = self.homes.get(&instance.id).cloned();
+        if home.is_some() && !replace {
+            return Err(RegisterError::Exists(instance.id));
+        }
+        let held = self.homes.len() + self.leaving.len();
+        if home.is_none() && held >= self.config.max_instances {
+            return Err(RegisterError::Full(self.config.max_instances));
+        }
+        let former = home.as_ref().and_then(|home| self.take(home, &instance.id));
+        // One that has left and comes back under the same name starts afresh.
+        self.take(&instance.service.clone(), &instance.id);
+        let member = self.member(instance, former.as_ref(), now);
+        if let Some(ends) = member.entry.lease.ends() {
+            let id = member.instance().id.clone();
+            self.wheel.file(
+                ends,
+                Ticket {
+                    id,
+                    generation: member.entry.generation,
+                },
+            );
+        }
+        if let Some(former) = &former {
+            former.entry.lease.revoke();
+        }
+        self.homes.insert(
+            member.instance().id.clone(),
+            member.instance().service.clone(),
+        );
+        self.put(member.clone());
+        Ok(Registered {
+            member,
+            replaced: former.is_some(),
+            former: former.map(|former| former.entry),
+        })
+    }
+
+    /// Makes a member of `instance`, heir of what is known of its id.
+    fn member(&mut self, instance: Instance, former: Option<&Member>, now: Moment) -> Member {
+        self.generation += 1;
+        let unmoved = former.filter(|former| {
+            let known = former.instance();
+            known.host == instance.host && known.port == instance.port
+        });
+        let same_check = unmoved.filter(|known| known.instance().check == instance.check);
+        let health = match (&instance.check, same_check) {
+            (_, Some(former)) => former.health,
+            (Some(check), None) if !check.initially_passing => Health::Starting,
+            _ => Health::Passing,
+        };
+        let addresses = match (&instance.host, unmoved) {
+            (Host::Name(_), Some(former)) => former.addresses.clone(),
+            (host, _) => host.addresses().into(),
+        };
+        Member {
+            addresses,
+            health,
+            output: same_check.and_then(|former| former.output.clone()),
+            draining: former.is_some_and(|former| former.draining),
+            left: false,
+            drained_at: former.and_then(|former| former.drained_at),
+            entry: Arc::new(Entry {
+                lease: Lease::grant(instance.term, now),
+                generation: self.generation,
+                registered: former.map_or(now, |former| former.entry.registered),
+                instance,
+            }),
+        }
+    }
+
+    /// Takes an instance out cleanly; says from when no cache holds it any more.
+    pub fn deregister(&mut self, id: &InstanceId, now: Moment) -> Option<Moment> {
+        let home = self.homes.remove(id)?;
+        let mut member = self.take(&home, id)?;
+        let drained_at = self.drained_at(&member, now);
+        if now < drained_at {
+            member.left = true;
+            member.drained_at = Some(drained_at);
+            self.put(member);
+        }
+        Some(drained_at)
+    }
+
+    /// Withdraws an instance for an operator; says when it's drained.
+    pub fn drain(&mut self, id: &InstanceId, now: Moment) -> Option<Moment> {
+        let home = self.homes.get(id)?.clone();
+        let mut member = self.take(&home, id)?;
+        let drained_at = self.drained_at(&member, now);
+        member.draining = true;
+        member.drained_at = Some(drained_at);
+        self.put(member);
+        Some(drained_at)
+    }
+
+    /// Ends an instance's drain.
+    pub fn resume(&mut self, id: &InstanceId) -> Option<Member> {
+        let home = self.homes.get(id)?.clone();
+        let mut member = self.take(&home, id)?;
+        member.draining = false;
+        member.drained_at = None;
+        self.put(member.clone());
+        Some(member)
+    }
+
+    /// Notes what a check says; a result for an older registration is dropped.
+    pub fn set_health(&mut self, entry: &Entry, health: Health, output: Arc<str>) -> bool {
+        self.amend(entry, |member| {
+            member.health = health;
+            member.output = Some(output);
+        })
+    }
+
+    /// Notes the addresses of a host name; those of an older registration are dropped.
+    pub fn set_addresses(&mut self, entry: &Entry, addresses: Arc<[IpAddr]>) -> bool {
+        self.amend(entry, |member| member.addresses = addresses)
+    }
+
+    fn amend(&mut self, entry: &Entry, change: impl FnOnce(&mut Member)) -> bool {
+        let (service, id) = (&entry.instance.service, &entry.instance.id);
+        let current = self
+            .services
+            .get(service)
+            .and_then(|members| members.get(id))
+            .is_some_and(|member| member.entry.generation == entry.generation && !member.left);
+        if let Some(mut member) = current.then(|| self.take(service, id)).flatten() {
+            change(&mut member);
+            self.put(member);
+        }
+        current
+    }
+
+    /// Removes the instances whose leases have ended, and ends clean leaves that
+    /// are over; gives back the registrations that ended.
+    pub fn expire(&mut self, now: Moment) -> Vec<Arc<Entry>> {
+        let mut expired = Vec::new();
+        for ticket in self.wheel.fire(now) {
+            let Some(home) = self.homes.get(&ticket.id).cloned() else {
+                continue;
+            };
+            let Some(member) = self.services.get(&home).and_then(|all| all.get(&ticket.id)) else {
+                continue;
+            };
+            if member.entry.generation != ticket.generation {
+                continue;
+            }
+            let entry = member.entry.clone();
+            if entry.lease.expire(now) {
+                self.homes.remove(&ticket.id);
+                self.take(&home, &ticket.id);
+                expired.push(entry);
+            } else if let Some(ends) = entry.lease.ends() {
+                self.wheel.file(ends, ticket);
+            }
+        }
+        while let Some(first) = self.leaving.first_entry() {
+            if now < first.key().0 {
+                break;
+            }
+            let ((_, id), service) = first.remove_entry();
+            let over = self.services.get(&service).and_then(|all| all.get(&id));
+            if over.is_some_and(|member| member.left) {
+                self.take(&service, &id);
+            } else {
+                self.touched.insert(service);
+            }
+        }
+        expired
+    }
+
+    /// The changes since the last call, to be published as state `revision`.
+    pub(super) fn changes(&mut self, revision: u64) -> Vec<Change> {
+        let touched = std::mem::take(&mut self.touched);
+        touched
+            .into_iter()
+            .map(|service| self.change(service, revision))
+            .collect()
+    }
+
+    /// Whether anything waits to be published.
+    pub fn is_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
+    /// How many instances are registered, and how many of them are listed
+    /// unless their leases have ended unnoticed.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.homes.len(), self.listed)
+    }
+
+    fn change(&self, service: ServiceName, revision: u64) -> Change {
+        let Some(members) = self.services.get(&service) else {
+            return Change::Gone(service);
+        };
+        Change::View(ServiceView {
+            service,
+            revision,
+            ttl: self.config.ttl,
+            negative_ttl: self.config.negative_ttl,
+            members: members.values().cloned().collect(),
+        })
+    }
+
+    /// When no cache holds `member` any more, if it's withdrawn at `now`.
+    ///
+    /// Its lease is no bound: an earlier and longer one of the same id may have
+    /// been answered with a moment ago.
+    fn drained_at(&self, member: &Member, now: Moment) -> Moment {
+        member
+            .drained_at
+            .unwrap_or_else(|| now.after(self.config.ttl.saturating_add(DRAIN_MARGIN)))
+    }
+
+    /// Takes a member out of its service.
+    fn take(&mut self, service: &ServiceName, id: &InstanceId) -> Option<Member> {
+        let members = self.services.get_mut(service)?;
+        let member = members.remove(id)?;
+        if members.is_empty() {
+            self.services.remove(service);
+        }
+        self.touched.insert(service.clone());
+        if let Some(drained_at) = member.drained_at {
+            self.leaving.remove(&(drained_at, id.clone()));
+        }
+        self.listed -= usize::from(member.is_listable());
+        Some(member)
+    }
+
+    /// Puts a member into its service.
+    fn put(&mut self, member: Member) {
+        let (id, service) = (
+            member.instance().id.clone(),
+            member.instance().service.clone(),
+        );
+        if let Some(drained_at) = member.drained_at {
+            self.leaving
+                .insert((drained_at, id.clone()), service.clone());
+        }
+        self.listed += usize::from(member.is_listable());
+        self.touched.insert(service.clone());
+        self.services.entry(service).or_default().insert(id, member);
+    }
+}

@@ -1,0 +1,211 @@
+//! The one thread that owns the table: apply, publish, reply.
+//!
+//! It takes whatever commands wait as one batch, applies each, publishes the
+//! views of the services they touched, and only then replies to all. So a reply
+//! means that the next query sees the change, and a busy registry publishes a
+//! service once a batch, however many of its instances changed.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+
+use super::check::Health;
+use super::directory::Directory;
+use super::feed::Feed;
+use super::instance::Instance;
+use super::table::{RegisterError, Registered, Table};
+use super::view::{Entry, Member};
+use crate::name::InstanceId;
+use crate::telemetry::Instruments;
+use crate::time::{Clock, Moment};
+
+/// Commands that may wait. When so many do, callers wait for a place.
+pub(super) const QUEUE: usize = 1024;
+
+/// Most commands of one batch, so that the first reply isn't held up without end.
+const BATCH: usize = 1024;
+
+/// Longest time between two looks at the leases.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A change to the table, and where its result goes.
+pub(super) enum Command {
+    /// Register these, replacing known ids or refusing them.
+    Register {
+        instances: Vec<Instance>,
+        replace: bool,
+        reply: oneshot::Sender<Vec<Result<Registered, RegisterError>>>,
+    },
+    /// Take an instance out.
+    Deregister {
+        id: InstanceId,
+        reply: oneshot::Sender<Option<Moment>>,
+    },
+    /// Withdraw an instance for an operator.
+    Drain {
+        id: InstanceId,
+        reply: oneshot::Sender<Option<Moment>>,
+    },
+    /// End that.
+    Resume {
+        id: InstanceId,
+        reply: oneshot::Sender<Option<Member>>,
+    },
+    /// A check changed its mind.
+    SetHealth {
+        entry: Arc<Entry>,
+        health: Health,
+        output: Arc<str>,
+        reply: oneshot::Sender<bool>,
+    },
+    /// A host name's addresses are known or have changed.
+    SetAddresses {
+        entry: Arc<Entry>,
+        addresses: Arc<[IpAddr]>,
+        reply: oneshot::Sender<bool>,
+    },
+}
+
+/// A result that waits for its publication.
+enum Reply {
+    Registered(
+        oneshot::Sender<Vec<Result<Registered, RegisterError>>>,
+        Vec<Result<Registered, RegisterError>>,
+    ),
+    Drained(oneshot::Sender<Option<Moment>>, Option<Moment>),
+    Resumed(oneshot::Sender<Option<Member>>, Option<Member>),
+    Noted(oneshot::Sender<bool>, bool),
+}
+
+impl Reply {
+    /// Sends the result. Whoever has stopped waiting for it doesn't get it.
+    fn send(self) {
+        match self {
+            Self::Registered(to, result) => drop(to.send(result)),
+            Self::Drained(to, result) => drop(to.send(result)),
+            Self::Resumed(to, result) => drop(to.send(result)),
+            Self::Noted(to, result) => drop(to.send(result)),
+        }
+    }
+}
+
+/// The table's owner.
+pub(super) struct Writer {
+    pub(super) table: Table,
+    pub(super) directory: Arc<Directory>,
+    pub(super) feed: Arc<Feed>,
+    pub(super) instruments: Arc<Instruments>,
+    pub(super) clock: Clock,
+    pub(super) revision: u64,
+}
+
+impl Writer {
+    /// Runs until every handle of the registry is gone.
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+        let mut commands = Vec::new();
+        let mut replies = Vec::new();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                taken = queue.recv_many(&mut commands, BATCH) => {
+                    if taken == 0 {
+                        return;
+                    }
+                }
+                _ = tick.tick() => {}
+            }
+            for command in commands.drain(..) {
+                let now = self.clock.now();
+                replies.push(self.apply(command, now));
+            }
+            self.expire();
+            self.publish();
+            replies.drain(..).for_each(Reply::send);
+        }
+    }
+
+    fn apply(&mut self, command: Command, now: Moment) -> Reply {
+        match command {
+            Command::Register {
+                instances,
+                replace,
+                reply,
+            } => {
+                let results = instances
+                    .into_iter()
+                    .map(|instance| self.register(instance, replace, now))
+                    .collect();
+                Reply::Registered(reply, results)
+            }
+            Command::Deregister { id, reply } => {
+                let drained_at = self.table.deregister(&id, now);
+                if drained_at.is_some() {
+                    self.directory.strike(&id);
+                    self.feed.ended(id);
+                    self.instruments.deregistered();
+                }
+                Reply::Drained(reply, drained_at)
+            }
+            Command::Drain { id, reply } => Reply::Drained(reply, self.table.drain(&id, now)),
+            Command::Resume { id, reply } => Reply::Resumed(reply, self.table.resume(&id)),
+            Command::SetHealth {
+                entry,
+                health,
+                output,
+                reply,
+            } => Reply::Noted(reply, self.table.set_health(&entry, health, output)),
+            Command::SetAddresses {
+                entry,
+                addresses,
+                reply,
+            } => Reply::Noted(reply, self.table.set_addresses(&entry, addresses)),
+        }
+    }
+
+    fn register(
+        &mut self,
+        instance: Instance,
+        replace: bool,
+        now: Moment,
+    ) -> Result<Registered, RegisterError> {
+        let registered = self.table.register(instance, replace, now)?;
+        let entry = registered.member.entry.clone();
+        self.directory.enter(entry.clone());
+        self.feed.began(entry, registered.member.health);
+        Ok(registered)
+    }
+
+    fn expire(&mut self) {
+        let expired = self.table.expire(self.clock.now());
+        if expired.is_empty() {
+            return;
+        }
+        self.instruments.expired(expired.len() as u64);
+        for entry in expired {
+            let instance = &entry.instance;
+            tracing::info!(id = %instance.id, service = %instance.service, "lease ended");
+            self.directory.strike(&instance.id);
+            self.feed.ended(instance.id.clone());
+        }
+    }
+
+    fn publish(&mut self) {
+        if !self.table.is_touched() {
+            return;
+        }
+        self.revision += 1;
+        self.directory
+            .publish(self.revision, self.table.changes(self.revision));
+        let (registered, listed) = self.table.counts();
+        self.directory.count(registered, listed);
+        self.instruments.published();
+        self.instruments
+            .set_instances(listed as u64, (registered - listed) as u64);
+        self.instruments
+            .set_services(self.directory.service_count() as u64);
+    }
+}

@@ -1,0 +1,327 @@
+//! The server: bind, build, spawn, drain. The only place that wires parts together.
+//!
+//! Every socket is bound before anything runs, so a server that can't have one
+//! says so and changes nothing. DNS has a runtime and threads of its own, so
+//! that load on the API doesn't slow answers down. When it's told to stop, the
+//! API ends first, and DNS answers until nobody can be waiting for a change.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::dns::answer::Authority;
+use crate::dns::hickory::Adapter;
+use crate::dns::zones::{ZoneLoadError, Zones};
+use crate::health;
+use crate::http::{self, Api};
+use crate::registry::Registry;
+use crate::telemetry::Instruments;
+use crate::telemetry::QuerySampler;
+use crate::time::Clock;
+
+/// Longest time that requests under way may take when the server stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How often another free port is tried when TCP's is taken where UDP's is free.
+const PORT_TRIES: usize = 32;
+
+/// Time after which an idle TCP connection is closed.
+const TCP_IDLE: Duration = Duration::from_secs(10);
+
+/// Most responses that wait for a slow reader on one TCP connection.
+const TCP_BACKLOG: usize = 128;
+
+/// A server whose sockets are bound and whose parts are built.
+pub struct Server {
+    config: Config,
+    dns: Vec<(std::net::UdpSocket, std::net::TcpListener)>,
+    http: std::net::TcpListener,
+    addresses: Addresses,
+    registry: Registry,
+    zones: Arc<Zones>,
+    instruments: Arc<Instruments>,
+}
+
+/// The addresses in use. Prints as the one line that a machine can read.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// Of DNS, the same for UDP and TCP.
+    pub dns: Vec<SocketAddr>,
+    /// Of the HTTP API.
+    pub http: SocketAddr,
+}
+
+impl fmt::Display for Addresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dns: Vec<String> = self.dns.iter().map(ToString::to_string).collect();
+        write!(f, "listening dns={} http={}", dns.join(","), self.http)
+    }
+}
+
+impl Server {
+    /// Binds all sockets, loads the zones and starts the registry.
+    ///
+    /// # Errors
+    ///
+    /// An address can't be had, or a zone file is wrong.
+    pub fn bind(config: Config, instruments: Arc<Instruments>) -> Result<Self, ServeError> {
+        let dns = config
+            .dns
+            .iter()
+            .map(|address| bind_dns(*address).map_err(|error| ServeError::dns(*address, error)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let http = std::net::TcpListener::bind(config.http)
+            .map_err(|error| ServeError::http(config.http, error))?;
+        let local = || -> io::Result<Addresses> {
+            http.set_nonblocking(true)?;
+            let dns = dns
+                .iter()
+                .map(|(udp, _)| udp.local_addr())
+                .collect::<io::Result<_>>()?;
+            Ok(Addresses {
+                dns,
+                http: http.local_addr()?,
+            })
+        };
+        let addresses = local().map_err(ServeError::Start)?;
+        let zones = Arc::new(load_zones(&config, &addresses)?);
+        let statics = zones.clone();
+        let registry = Registry::start(
+            config.table.clone(),
+            Arc::new(move |instance| statics.collision(instance)),
+            instruments.clone(),
+            Clock::start(),
+        )
+        .map_err(ServeError::Start)?;
+        Ok(Self {
+            config,
+            dns,
+            http,
+            addresses,
+            registry,
+            zones,
+            instruments,
+        })
+    }
+
+    /// The addresses in use.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The registry, for programs that the server is part of.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Serves until `stop` is cancelled, then drains.
+    ///
+    /// # Errors
+    ///
+    /// A part ended that should have gone on.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        let stop_dns = CancellationToken::new();
+        let dns_ended = self
+            .spawn_dns(stop_dns.clone())
+            .map_err(ServeError::Start)?;
+        let mut parts = JoinSet::new();
+        let checks = health::run(
+            self.registry.clone(),
+            self.config.health.clone(),
+            self.instruments.clone(),
+            stop.clone(),
+        );
+        parts.spawn(async {
+            checks
+                .await
+                .map_err(|error| ServeError::Part("checks", error.to_string()))
+        });
+        let api = Api {
+            registry: self.registry.clone(),
+            instruments: self.instruments.clone(),
+        };
+        parts.spawn(serve_http(self.http, api, stop.clone()));
+        let ended = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            Some(ended) = parts.join_next() => flatten(ended),
+            _ = dns_ended => Err(ServeError::Part("DNS", "its sockets closed".to_owned())),
+        };
+        stop.cancel();
+        let drained =
+            tokio::time::timeout(GRACE, async { while parts.join_next().await.is_some() {} });
+        if drained.await.is_err() {
+            tracing::warn!("requests that take longer than {GRACE:?} were ended");
+        }
+        stop_dns.cancel();
+        ended
+    }
+
+    /// Starts DNS on threads of its own; the receiver hears of its end.
+    fn spawn_dns(&self, stop: CancellationToken) -> io::Result<oneshot::Receiver<()>> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(self.config.workers)
+            .thread_name("dns")
+            .enable_all()
+            .build()?;
+        let adapter = Adapter {
+            authority: Arc::new(Authority::new(
+                self.zones.clone(),
+                self.registry.clone(),
+                self.config.udp_payload,
+            )),
+            instruments: self.instruments.clone(),
+            sampler: Arc::new(QuerySampler::new(self.config.trace_queries)),
+        };
+        let mut server = {
+            let _inside = runtime.enter();
+            let mut server = hickory_server::Server::new(adapter);
+            for (udp, tcp) in &self.dns {
+                server.register_socket(UdpSocket::from_std(udp.try_clone()?)?);
+                let listener = TcpListener::from_std(tcp.try_clone()?)?;
+                server.register_listener(listener, TCP_IDLE, TCP_BACKLOG);
+            }
+            server
+        };
+        let (ended, hears) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("dns".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        result = server.block_until_done() => {
+                            tracing::error!(?result, "DNS ended");
+                        }
+                    }
+                    // What it's in the middle of is answered within this.
+                    let _ = tokio::time::timeout(GRACE, server.shutdown_gracefully()).await;
+                });
+                drop(ended);
+            })?;
+        Ok(hears)
+    }
+}
+
+/// Binds UDP and TCP to the same port.
+fn bind_dns(address: SocketAddr) -> io::Result<(std::net::UdpSocket, std::net::TcpListener)> {
+    let mut tries = 0;
+    loop {
+        let udp = std::net::UdpSocket::bind(address)?;
+        match std::net::TcpListener::bind(udp.local_addr()?) {
+            Ok(tcp) => {
+                udp.set_nonblocking(true)?;
+                tcp.set_nonblocking(true)?;
+                return Ok((udp, tcp));
+            }
+            Err(error) => {
+                tries += 1;
+                if address.port() != 0 || tries == PORT_TRIES {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+fn load_zones(config: &Config, addresses: &Addresses) -> Result<Zones, ServeError> {
+    let nameservers: Vec<_> = addresses.dns.iter().map(SocketAddr::ip).collect();
+    let (zones, warnings) = Zones::load(
+        config.zones.as_deref(),
+        &config.zone,
+        &nameservers,
+        config.table.negative_ttl,
+    )?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(zones)
+}
+
+/// Checks settings and zones as far as that goes without a socket.
+///
+/// # Errors
+///
+/// A zone file is wrong.
+pub fn check(config: &Config) -> Result<(), ServeError> {
+    load_zones(
+        config,
+        &Addresses {
+            dns: config.dns.clone(),
+            http: config.http,
+        },
+    )
+    .map(|_| ())
+}
+
+async fn serve_http(
+    listener: std::net::TcpListener,
+    api: Api,
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
+    let listener = TcpListener::from_std(listener).map_err(ServeError::Start)?;
+    let service = http::router(api).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+        .map_err(|error| ServeError::Part("HTTP", error.to_string()))
+}
+
+fn flatten(
+    ended: Result<Result<(), ServeError>, tokio::task::JoinError>,
+) -> Result<(), ServeError> {
+    ended.unwrap_or_else(|error| Err(ServeError::Part("a task", error.to_string())))
+}
+
+/// Why a server can't start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address can't be listened on.
+    #[error("{what} can't listen on {address}: {error}; choose another address with --{flag}")]
+    Bind {
+        /// DNS or HTTP.
+        what: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+        /// The flag that sets it.
+        flag: &'static str,
+    },
+    /// A zone can't be loaded.
+    #[error(transparent)]
+    Zone(#[from] ZoneLoadError),
+    /// The system refuses a thread or the like.
+    #[error("can't start: {0}")]
+    Start(io::Error),
+    /// A part ended by itself.
+    #[error("{0} ended: {1}")]
+    Part(&'static str, String),
+}
+
+impl ServeError {
+    fn dns(address: SocketAddr, error: io::Error) -> Self {
+        Self::Bind {
+            what: "DNS",
+            address,
+            error,
+            flag: "dns",
+        }
+    }
+
+    fn http(address: SocketAddr, error: io::Error) -> Self {
+        Self::Bind {
+            what: "HTTP",
+            address,
+            error,
+            flag: "http",
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Every metric of the server.
+//!
+//! | name | kind | unit | attributes | meaning |
+//! |---|---|---|---|---|
+//! | `namebeat.dns.queries` | counter | `{query}` | `dns.question.type`, `network.transport` | queries answered |
+//! | `namebeat.dns.responses` | counter | `{response}` | `dns.question.type`, `dns.response.code`, `network.transport` | responses, by what they say |
+//! | `namebeat.dns.dropped` | counter | `{query}` | `network.transport` | queries that got no response, on purpose |
+//! | `namebeat.dns.answer.duration` | histogram | `s` | `network.transport` | from reading a query to having its response; buckets from 1 µs to 100 ms |
+//! | `namebeat.dns.answer.size` | histogram | `By` | `network.transport` | size of a response, without the framing of its transport |
+//! | `namebeat.registry.registrations` | counter | `{registration}` | `result`: `created`, `replaced`, `refused` | registrations asked for |
+//! | `namebeat.registry.deregistrations` | counter | `{deregistration}` | | instances deregistered by a client |
+//! | `namebeat.registry.discoveries` | counter | `{discovery}` | | instances of a service asked for over HTTP |
+//! | `namebeat.registry.heartbeats` | counter | `{heartbeat}` | `result`: `renewed`, `unknown` | heartbeats, by whether there was a lease to renew |
+//! | `namebeat.registry.expiries` | counter | `{lease}` | | leases that ended without a heartbeat |
+//! | `namebeat.registry.publishes` | counter | `{publish}` | | registry states made visible to DNS |
+//! | `namebeat.registry.registration.duration` | histogram | `s` | | from a registration's command to its being durable and visible |
+//! | `namebeat.registry.instances` | gauge | `{instance}` | `state`: `listed`, `withdrawn` | instances registered, by whether DNS answers with them |
+//! | `namebeat.registry.services` | gauge | `{service}` | | services with at least one instance registered |
+//! | `namebeat.check.requests` | counter | `{request}` | `kind` | probes made |
+//! | `namebeat.check.failures` | counter | `{request}` | `kind` | probes failed |
+//! | `namebeat.check.duration` | histogram | `s` | `kind` | from a probe's start to its result |
+//! | `namebeat.check.transitions` | counter | `{transition}` | `to`: `passing`, `failing` | changes of an instance's health |
+//!
+//! Values of attributes are bounded: `dns.question.type` is `A`, `AAAA`, `SRV`, `TXT`,
+//! `SOA`, `NS`, `PTR`, `CNAME`, `MX`, `HTTPS`, `SVCB`, `ANY` or `other`;
+//! `dns.response.code` is `NOERROR`, `FORMERR`, `SERVFAIL`, `NXDOMAIN`, `NOTIMP`, `REFUSED`,
+//! `BADVERS` or `other`; `network.transport` is `udp`, `tcp`, `tls`, `https` or `quic`; `kind`
+//! is `http`, `https`, `grpc`, `tcp`, `udp` or `other`. The name asked for is on spans
+//! only, since clients choose it.
+//!
+//! Counters and gauges are atomics that count with or without OTLP; callbacks only
+//! load them. Histograms exist only while metrics are sent. They are the SDK's for
+//! now, which takes a lock for each value; exact buckets of each DNS worker will
+//! replace the two of DNS.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use opentelemetry::metrics::{Histogram, Meter, MeterProvider};
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+
+pub use super::counts::Transport;
+use super::counts::{self, CHECK_KINDS, Counts, QTYPES, TRANSPORTS};
+use super::observe;
+
+/// Upper bounds of the buckets for DNS answers, seconds: a prepared answer takes about 1 µs.
+const ANSWER_SECONDS: [f64; 16] = [
+    1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1,
+];
+
+/// Upper bounds of the buckets for sizes, octets; 512 and 1232 are limits over UDP.
+const ANSWER_OCTETS: [f64; 11] = [
+    64.0, 128.0, 256.0, 512.0, 1232.0, 2048.0, 4096.0, 8192.0, 16384.0, 32768.0, 65535.0,
+];
+
+/// Upper bounds of the buckets for registrations, seconds: memory only, or a disk's fsync.
+const REGISTRATION_SECONDS: [f64; 14] = [
+    2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1, 5e-1, 2.0,
+];
+
+/// Upper bounds of the buckets for probes, seconds; 2 is their usual limit.
+const CHECK_SECONDS: [f64; 13] = [
+    5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1, 2e-1, 5e-1, 1.0, 2.0, 10.0,
+];
+
+/// What became of a registration.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RegistrationResult {
+    /// The id was free.
+    Created,
+    /// The id was taken, and its instance is the new one now.
+    Replaced,
+    /// Nothing changed.
+    Refused,
+}
+
+/// Where the program counts and measures.
+#[derive(Debug)]
+pub struct Instruments {
+    counts: Arc<Counts>,
+    /// Absent when metrics are off.
+    histograms: Option<Histograms>,
+}
+
+#[derive(Debug)]
+struct Histograms {
+    answer_duration: Histogram<f64>,
+    answer_size: Histogram<u64>,
+    registration_duration: Histogram<f64>,
+    check_duration: Histogram<f64>,
+    /// Made once, so that recording allocates nothing.
+    transports: [[KeyValue; 1]; TRANSPORTS.len()],
+    check_kinds: [[KeyValue; 1]; CHECK_KINDS.len()],
+}
+
+impl Instruments {
+    /// Instruments that count, and that nobody exports.
+    pub fn off() -> Self {
+        Self {
+            counts: Arc::default(),
+            histograms: None,
+        }
+    }
+
+    /// Instruments that `meters` exports.
+    pub(super) fn new(meters: &SdkMeterProvider) -> Self {
+        let scope = InstrumentationScope::builder("namebeat")
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .build();
+        let meter = meters.meter_with_scope(scope);
+        let counts = Arc::default();
+        observe::dns(&meter, &counts);
+        observe::registry(&meter, &counts);
+        observe::checks(&meter, &counts);
+        Self {
+            counts,
+            histograms: Some(Histograms::new(&meter)),
+        }
+    }
+
+    /// Counts a query and its response: its RR type's code, its rcode with the
+    /// extended bits, the time it took, and its size without transport framing.
+    pub fn query_answered(
+        &self,
+        transport: Transport,
+        qtype: u16,
+        rcode: u16,
+        elapsed: Duration,
+        octets: usize,
+    ) {
+        self.counts.dns.answered(transport, qtype, rcode);
+        if let Some(to) = &self.histograms {
+            let transport = &to.transports[transport as usize];
+            to.answer_duration.record(elapsed.as_secs_f64(), transport);
+            to.answer_size.record(octets as u64, transport);
+        }
+    }
+
+    /// Counts a query that gets no response.
+    pub fn query_dropped(&self, transport: Transport) {
+        self.counts.dns.dropped(transport);
+    }
+
+    /// Counts a registration.
+    pub fn registered(&self, result: RegistrationResult) {
+        counts::add(&self.counts.registrations[result as usize], 1);
+    }
+
+    /// Measures a registration, from its command to its being visible.
+    pub fn registration_took(&self, elapsed: Duration) {
+        if let Some(to) = &self.histograms {
+            to.registration_duration.record(elapsed.as_secs_f64(), &[]);
+        }
+    }
+
+    /// Counts a deregistration.
+    pub fn deregistered(&self) {
+        counts::add(&self.counts.deregistrations, 1);
+    }
+
+    /// Counts a discovery over HTTP.
+    pub fn discovered(&self) {
+        counts::add(&self.counts.discoveries, 1);
+    }
+
+    /// Counts a batch of heartbeats: those that renewed a lease, and those for ids without one.
+    pub fn heartbeats(&self, renewed: u64, unknown: u64) {
+        // Batches are mostly all good; an addition of 0 costs as much as any.
+        for (counter, more) in self.counts.heartbeats.iter().zip([renewed, unknown]) {
+            if more != 0 {
+                counts::add(counter, more);
+            }
+        }
+    }
+
+    /// Counts leases that ended.
+    pub fn expired(&self, leases: u64) {
+        counts::add(&self.counts.expiries, leases);
+    }
+
+    /// Counts a registry state made visible.
+    pub fn published(&self) {
+        counts::add(&self.counts.publishes, 1);
+    }
+
+    /// Says how many instances there are now: in DNS, and registered but not in DNS.
+    pub fn set_instances(&self, listed: u64, withdrawn: u64) {
+        for (gauge, now) in self.counts.instances.iter().zip([listed, withdrawn]) {
+            gauge.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// Says how many services there are now.
+    pub fn set_services(&self, services: u64) {
+        self.counts.services.store(services, Ordering::Relaxed);
+    }
+
+    /// Counts and measures a probe.
+    pub fn probed(&self, kind: &'static str, passed: bool, elapsed: Duration) {
+        let kind = counts::check_kind_index(kind);
+        counts::add(&self.counts.check_requests[kind], 1);
+        if !passed {
+            counts::add(&self.counts.check_failures[kind], 1);
+        }
+        if let Some(to) = &self.histograms {
+            to.check_duration
+                .record(elapsed.as_secs_f64(), &to.check_kinds[kind]);
+        }
+    }
+
+    /// Counts a change of health, to `passing` or `failing`.
+    ///
+    /// Any other word counts as `failing`: such an instance isn't listed either.
+    pub fn health_changed(&self, to: &'static str) {
+        let [passing, failing] = &self.counts.check_transitions;
+        counts::add(if to == "passing" { passing } else { failing }, 1);
+    }
+
+    /// Queries answered so far, over all transports.
+    pub fn total_answered(&self) -> u64 {
+        let types = 0..QTYPES.len();
+        types
+            .flat_map(|qtype| (0..TRANSPORTS.len()).map(move |transport| (transport, qtype)))
+            .map(|(transport, qtype)| self.counts.dns.queries(transport, qtype))
+            .sum()
+    }
+
+    /// Queries dropped so far, over all transports.
+    pub fn total_dropped(&self) -> u64 {
+        let drops = (0..TRANSPORTS.len()).map(|transport| self.counts.dns.drops(transport));
+        drops.sum()
+    }
+
+    /// Responses so far with this question type and rcode, over all transports.
+    pub fn responses(&self, qtype: u16, rcode: u16) -> u64 {
+        let (qtype, rcode) = (counts::qtype_index(qtype), counts::rcode_index(rcode));
+        let transports = 0..TRANSPORTS.len();
+        transports
+            .map(|transport| self.counts.dns.responses(transport, qtype, rcode))
+            .sum()
+    }
+
+    /// Registrations so far with this result.
+    pub fn registrations(&self, result: RegistrationResult) -> u64 {
+        counts::get(&self.counts.registrations[result as usize])
+    }
+
+    /// Leases that ended so far.
+    pub fn expiries(&self) -> u64 {
+        counts::get(&self.counts.expiries)
+    }
+}
+
+impl Histograms {
+    fn new(meter: &Meter) -> Self {
+        let seconds = |name: &'static str, meaning: &'static str, bounds: &[f64]| {
+            meter
+                .f64_histogram(name)
+                .with_unit("s")
+                .with_description(meaning)
+                .with_boundaries(bounds.to_vec())
+                .build()
+        };
+        Self {
+            answer_duration: seconds(
+                "namebeat.dns.answer.duration",
+                "From reading a query to having its response",
+                &ANSWER_SECONDS,
+            ),
+            answer_size: meter
+                .u64_histogram("namebeat.dns.answer.size")
+                .with_unit("By")
+                .with_description("Size of a response, without the framing of its transport")
+                .with_boundaries(ANSWER_OCTETS.to_vec())
+                .build(),
+            registration_duration: seconds(
+                "namebeat.registry.registration.duration",
+                "From a registration's command to its being durable and visible",
+                &REGISTRATION_SECONDS,
+            ),
+            check_duration: seconds(
+                "namebeat.check.duration",
+                "From a probe's start to its result",
+                &CHECK_SECONDS,
+            ),
+            transports: TRANSPORTS.map(|name| [KeyValue::new("network.transport", name)]),
+            check_kinds: CHECK_KINDS.map(|name| [KeyValue::new("kind", name)]),
+        }
+    }
+}

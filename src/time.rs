@@ -1,0 +1,187 @@
+//! Time: moments of a steady clock, and durations as people write them.
+//!
+//! Everything that decides takes a [`Moment`] as an argument; only the edges
+//! (transports, the writer's loop, probes) own a [`Clock`] and read it. Wall
+//! time is for showing only, so setting the machine's clock moves no lease.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A point on a [`Clock`], in nanoseconds since it was made; 584 years fit.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// The moment `millis` milliseconds after the clock was made.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(1_000_000))
+    }
+
+    /// The moment `nanos` nanoseconds after the clock was made.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Whole milliseconds since the clock was made.
+    pub const fn as_millis(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
+    /// Nanoseconds since the clock was made.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// This moment and `later` after it.
+    #[must_use]
+    pub fn after(self, later: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(u64::try_from(later.as_nanos()).unwrap_or(u64::MAX)),
+        )
+    }
+
+    /// The time from `now` to this moment; zero when it has passed.
+    pub fn left_at(self, now: Moment) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(now.0))
+    }
+}
+
+/// A steady clock that also knows what time of day its start was.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+    wall_start: DateTime<Utc>,
+}
+
+impl Clock {
+    /// Starts a clock at moment 0.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the clocks"
+    )]
+    pub fn start() -> Self {
+        Self {
+            start: Instant::now(),
+            wall_start: Utc::now(),
+        }
+    }
+
+    /// The moment it is now.
+    pub fn now(&self) -> Moment {
+        Moment::default().after(self.start.elapsed())
+    }
+
+    /// The time of day of a moment.
+    pub fn wall(&self, moment: Moment) -> DateTime<Utc> {
+        let passed = i64::try_from(moment.0).unwrap_or(i64::MAX);
+        self.wall_start
+            .checked_add_signed(chrono::TimeDelta::nanoseconds(passed))
+            .unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+}
+
+/// A duration as people write it: a whole number and a unit, `500ms`, `30s`, `2m` or `1h`.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct TimeSpan(pub Duration);
+
+impl FromStr for TimeSpan {
+    type Err = TimeSpanError;
+
+    fn from_str(text: &str) -> Result<Self, TimeSpanError> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let millis_per_unit = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(TimeSpanError),
+        };
+        number
+            .parse::<u64>()
+            .ok()
+            .and_then(|number| number.checked_mul(millis_per_unit))
+            .map(|millis| Self(Duration::from_millis(millis)))
+            .ok_or(TimeSpanError)
+    }
+}
+
+impl fmt::Display for TimeSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_millis() {
+            0 => f.write_str("0s"),
+            millis if millis % 3_600_000 == 0 => write!(f, "{}h", millis / 3_600_000),
+            millis if millis % 60_000 == 0 => write!(f, "{}m", millis / 60_000),
+            millis if millis % 1_000 == 0 => write!(f, "{}s", millis / 1_000),
+            millis => write!(f, "{millis}ms"),
+        }
+    }
+}
+
+impl Serialize for TimeSpan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TimeSpan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse()
+            .map_err(|error| de::Error::custom(format_args!("{text:?} {error}")))
+    }
+}
+
+/// A text that is no [`TimeSpan`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "is no duration; write a whole number and a unit, such as \"500ms\", \"30s\", \"2m\" or \"1h\""
+)]
+pub struct TimeSpanError;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn spans_read_as_written() {
+        for (text, millis) in [
+            ("500ms", 500),
+            ("30s", 30_000),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+        ] {
+            assert_eq!(
+                text.parse(),
+                Ok(TimeSpan(Duration::from_millis(millis))),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "30",
+            "s",
+            "1.5s",
+            "-1s",
+            "30 s",
+            "1d",
+            "99999999999999999999s",
+        ] {
+            assert_eq!(text.parse::<TimeSpan>(), Err(TimeSpanError), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn spans_print_as_they_read(millis in 0u64..100_000_000) {
+            let span = TimeSpan(Duration::from_millis(millis));
+            prop_assert_eq!(span.to_string().parse(), Ok(span));
+        }
+    }
+}

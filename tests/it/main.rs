@@ -1,0 +1,12 @@
+//! Everything that is tested from outside: real sockets on free ports, one file
+//! a subject, assertions on raw messages.
+
+// Tests read the clock to bound their own waiting.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+#![allow(
+    unreachable_pub,
+    reason = "a test binary exports nothing; pub marks what other files use"
+)]
+
+mod harness;
+mod promises;
