@@ -8,5 +8,10 @@
     reason = "a test binary exports nothing; pub marks what other files use"
 )]
 
+mod dig;
 mod harness;
+mod health;
+mod messages;
+mod names;
 mod promises;
+mod zones;
