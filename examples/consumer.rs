@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::SRV;
+use hickory_proto::rr::rdata::opt::EdnsCode;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 /// Longest wait for a response; then UDP is tried again, TCP not.
@@ -43,7 +44,10 @@ fn run() -> Result<(), Error> {
     let mut arguments = std::env::args().skip(1);
     let mut argument = |default: &str| arguments.next().unwrap_or_else(|| default.to_owned());
     let name = Name::from_ascii(argument("_http._tcp.web.svc.internal."))?;
-    let dns = Dns(argument("127.0.0.1:8053").parse()?);
+    let dns = argument("127.0.0.1:8053");
+    let dns = Dns(dns
+        .parse()
+        .map_err(|_| format!("{dns:?} is no address and port, such as 127.0.0.1:8053"))?);
 
     let answer = dns.ask(&name, RecordType::SRV)?;
     let targets: Vec<SRV> = answer
@@ -55,11 +59,19 @@ fn run() -> Result<(), Error> {
         })
         .collect();
     if targets.is_empty() {
-        return Err(format!("nobody is listed at {name}").into());
+        let why = extra_text(&answer).unwrap_or_else(|| "no reason given".to_owned());
+        return Err(format!("nobody is listed at {name} ({why})").into());
     }
     let mut failure = None;
     for srv in in_order(targets) {
-        for ip in dns.addresses(&srv.target, &answer.additionals)? {
+        let addresses = match dns.addresses(&srv.target, &answer.additionals) {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                failure = Some(error.to_string());
+                continue;
+            }
+        };
+        for ip in addresses {
             let address = SocketAddr::new(ip, srv.port);
             let SRV {
                 priority,
@@ -73,7 +85,7 @@ fn run() -> Result<(), Error> {
                     println!("{}", text.trim_end());
                     return Ok(());
                 }
-                Err(error) => failure = Some(format!("{address}: {error}")),
+                Err(error) => failure = Some(format!("no answer from {address}: {error}")),
             }
         }
     }
@@ -197,6 +209,15 @@ fn addresses_of(owner: &Name, records: &[Record]) -> Vec<IpAddr> {
         .collect()
 }
 
+/// The text of an extended DNS error ([RFC 8914](https://www.rfc-editor.org/rfc/rfc8914)), in
+/// which namebeat says why nobody is listed.
+fn extra_text(answer: &Message) -> Option<String> {
+    let option = answer.edns.as_ref()?.option(EdnsCode::Unknown(15))?;
+    let octets = Vec::try_from(option).ok()?;
+    // Two octets of a code come first.
+    Some(String::from_utf8_lossy(octets.get(2..)?).into_owned())
+}
+
 /// What the instance says to `GET /`.
 fn call(address: SocketAddr) -> Result<String, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -207,7 +228,17 @@ fn call(address: SocketAddr) -> Result<String, Error> {
             .no_proxy()
             .timeout(HTTP_TIMEOUT)
             .build()?;
-        let response = http.get(format!("http://{address}/")).send().await?;
+        let response = http.get(format!("http://{address}/")).send().await;
+        let response = response.map_err(innermost)?;
         Ok(response.error_for_status()?.text().await?)
     })
+}
+
+/// The cause at the bottom of an HTTP error, which is what tells people something.
+fn innermost(error: reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }

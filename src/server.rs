@@ -148,11 +148,18 @@ impl Server {
             registry: self.registry.clone(),
             instruments: self.instruments.clone(),
         };
-        parts.spawn(serve_http(self.http, api, stop.clone()));
+        let listener = TcpListener::from_std(self.http).map_err(ServeError::Start)?;
+        let served = http::serve(listener, api, stop.clone());
+        parts.spawn(async {
+            served.await;
+            Ok(())
+        });
         let ended = tokio::select! {
+            biased;
             () = stop.cancelled() => Ok(()),
             Some(ended) = parts.join_next() => flatten(ended),
-            _ = dns_ended => Err(ServeError::Part("DNS", "its sockets closed".to_owned())),
+            () = self.registry.stopped() => Err(ServeError::ended("the registry")),
+            _ = dns_ended => Err(ServeError::ended("DNS")),
         };
         stop.cancel();
         let drained =
@@ -261,23 +268,15 @@ pub fn check(config: &Config) -> Result<(), ServeError> {
     .map(|_| ())
 }
 
-async fn serve_http(
-    listener: std::net::TcpListener,
-    api: Api,
-    stop: CancellationToken,
-) -> Result<(), ServeError> {
-    let listener = TcpListener::from_std(listener).map_err(ServeError::Start)?;
-    let service = http::router(api).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
-        .map_err(|error| ServeError::Part("HTTP", error.to_string()))
-}
-
+/// What the end of a part means that nobody asked to end.
 fn flatten(
     ended: Result<Result<(), ServeError>, tokio::task::JoinError>,
 ) -> Result<(), ServeError> {
-    ended.unwrap_or_else(|error| Err(ServeError::Part("a task", error.to_string())))
+    match ended {
+        Ok(Ok(())) => Err(ServeError::ended("a part of the server")),
+        Ok(Err(error)) => Err(error),
+        Err(error) => Err(ServeError::Part("a task", error.to_string())),
+    }
 }
 
 /// Why a server can't start or go on.
@@ -307,6 +306,10 @@ pub enum ServeError {
 }
 
 impl ServeError {
+    fn ended(part: &'static str) -> Self {
+        Self::Part(part, "nobody asked it to".to_owned())
+    }
+
     fn dns(address: SocketAddr, error: io::Error) -> Self {
         Self::Bind {
             what: "DNS",

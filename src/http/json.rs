@@ -1,5 +1,7 @@
 //! JSON bodies in and out, with errors that name the field.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -10,6 +12,9 @@ use serde::de::DeserializeOwned;
 use super::MAX_BODY_LEN;
 use super::problem::Problem;
 
+/// Longest time that a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A request's body, read whole. Its `Content-Type` isn't looked at, so that
 /// `curl -d` works as it is.
 pub(super) struct RawBody(pub Bytes);
@@ -18,25 +23,33 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        Bytes::from_request(request, state)
+        let read = Bytes::from_request(request, state);
+        let body = tokio::time::timeout(BODY_TIMEOUT, read)
             .await
-            .map(Self)
-            .map_err(|rejection| {
-                if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                    let status = StatusCode::PAYLOAD_TOO_LARGE;
-                    return Problem::new(status, "too-large", "The body is too large").detail(
-                        format!(
-                            "a body may have {MAX_BODY_LEN} octets; register many in several calls"
-                        ),
-                    );
-                }
+            .map_err(|_| {
                 Problem::new(
-                    StatusCode::BAD_REQUEST,
-                    "unreadable",
-                    "The body couldn't be read",
+                    StatusCode::REQUEST_TIMEOUT,
+                    "slow-body",
+                    "The body came too slowly",
                 )
-                .detail(rejection.body_text())
-            })
+                .detail(format!(
+                    "a body must be there whole within {BODY_TIMEOUT:?}"
+                ))
+            })?;
+        body.map(Self).map_err(|rejection| {
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                let status = StatusCode::PAYLOAD_TOO_LARGE;
+                return Problem::new(status, "too-large", "The body is too large").detail(format!(
+                    "a body may have {MAX_BODY_LEN} octets; register many in several calls"
+                ));
+            }
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "unreadable",
+                "The body couldn't be read",
+            )
+            .detail(rejection.body_text())
+        })
     }
 }
 

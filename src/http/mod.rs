@@ -18,6 +18,7 @@ mod convert;
 mod instances;
 mod json;
 mod problem;
+mod serve;
 mod services;
 mod trace;
 
@@ -29,6 +30,8 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+
+pub use self::serve::{MAX_CONNECTIONS, serve};
 
 use self::problem::Problem;
 use crate::registry::Registry;

@@ -125,7 +125,63 @@ impl Extractor for Headers<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use opentelemetry::trace::{Status, TracerProvider};
+    use opentelemetry_sdk::error::OTelSdkResult;
+    use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
+    use tracing_subscriber::layer::SubscriberExt;
+
     use super::*;
+
+    /// Keeps the spans that end.
+    #[derive(Clone, Debug, Default)]
+    struct Kept(Arc<Mutex<Vec<SpanData>>>);
+
+    impl SpanExporter for Kept {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            self.0.lock().unwrap().extend(batch);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn server_errors_are_errors_of_the_span() {
+        let kept = Kept::default();
+        let provider = SdkTracerProvider::builder()
+            .with_simple_exporter(kept.clone())
+            .build();
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer(""));
+        // Of this thread, which is all that this runtime has.
+        let _subscribed =
+            tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+        let app = Router::new()
+            .route("/away", get(|| async { StatusCode::SERVICE_UNAVAILABLE }))
+            .route("/wrong", get(|| async { StatusCode::BAD_REQUEST }))
+            .layer(from_fn(trace));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, app).into_future());
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        for path in ["away", "wrong"] {
+            client.get(format!("{url}/{path}")).send().await.unwrap();
+        }
+
+        let spans = kept.0.lock().unwrap();
+        let find = |name: &str| {
+            let span = spans.iter().find(|span| span.name == name).unwrap();
+            let error = span.attributes.iter();
+            let error = error.filter(|pair| pair.key.as_str() == "error.type");
+            let error: Vec<_> = error.map(|pair| pair.value.as_str()).collect();
+            (span.status.clone(), error.concat())
+        };
+        assert_eq!(find("GET /away"), (Status::error(""), "503".to_owned()));
+        assert_eq!(find("GET /wrong"), (Status::Unset, String::new()));
+    }
 
     #[test]
     fn trace_context_3_a_bad_parent_begins_a_trace() {

@@ -97,6 +97,11 @@ impl Registry {
         })
     }
 
+    /// Waits until the writer has ended, which it does by itself only when it fails.
+    pub async fn stopped(&self) {
+        self.commands.closed().await;
+    }
+
     /// What readers see.
     pub fn directory(&self) -> &Arc<Directory> {
         &self.directory

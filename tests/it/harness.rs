@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::ops::Deref;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A server of its own for one test. Stops, and is waited for, when dropped.
 pub struct TestServer {
-    pub addresses: Addresses,
+    client: Client,
     stop: CancellationToken,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -65,12 +66,27 @@ impl TestServer {
         });
         let addresses = addresses.recv_timeout(DEADLINE).unwrap();
         Self {
-            addresses,
+            client: Client { addresses },
             stop,
             thread: Some(thread),
         }
     }
+}
 
+impl Deref for TestServer {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+/// Whoever asks a server, in this process or in another.
+pub struct Client {
+    pub addresses: Addresses,
+}
+
+impl Client {
     pub fn dns(&self) -> SocketAddr {
         self.addresses.dns[0]
     }

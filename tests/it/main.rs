@@ -8,10 +8,14 @@
     reason = "a test binary exports nothing; pub marks what other files use"
 )]
 
+mod collector;
 mod dig;
 mod harness;
 mod health;
 mod messages;
 mod names;
+mod otlp;
+mod program;
 mod promises;
+mod telemetry;
 mod zones;

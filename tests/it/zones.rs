@@ -1,14 +1,11 @@
 //! Static zones beside the discovery zone, and static names in it.
 
 use hickory_proto::op::ResponseCode::{self, NXDomain, NoError, YXDomain};
-use hickory_proto::rr::RecordType::{self, A, ANY, CNAME, DS, MX, NS, SOA, SRV, TXT};
+use hickory_proto::rr::RecordType::{self, A, ANY, CNAME, DNAME, DS, MX, NS, SOA, SRV, TXT};
 use namebeat::config::Settings;
 use serde_json::json;
 
 use crate::harness::{TempDir, TestServer};
-
-/// hickory-proto knows it as a number only.
-const DNAME: RecordType = RecordType::Unknown(39);
 
 const STATIC: &str = r#"
 $TTL 300

@@ -1,0 +1,102 @@
+//! Connections of the side port: how many, for how long, and their end.
+//!
+//! At most [`MAX_CONNECTIONS`] are open; further ones wait in the system's queue
+//! until one ends. A connection on which no request begins within
+//! [`IDLE_TIMEOUT`] is closed, so those that say nothing can't keep others out.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
+use axum::response::Response;
+use axum::{Router, http};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+
+use super::{Api, router};
+
+/// Most connections open at once.
+pub const MAX_CONNECTIONS: usize = 4096;
+
+/// Longest time until a request's head is there, from the start of the
+/// connection or from the end of the request before.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Time to wait after the system gave no connection, such as for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves the API until `stop` is cancelled, then until its requests are answered.
+pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
+    let router = router(api);
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    while let Some(accepted) = stop.run_until_cancelled(accept(&listener, &places)).await {
+        while connections.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, peer, place)) => {
+                let served = connection(stream, peer, router.clone(), stop.clone());
+                connections.spawn(async move {
+                    served.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no connection could be taken");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = places
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, place))
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        answer(router.clone(), request.map(Body::new))
+    });
+    let mut connection = std::pin::pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "connection ended");
+    }
+}
+
+async fn answer(mut router: Router, request: Request) -> Result<Response, Infallible> {
+    router.call(request).await
+}
