@@ -6,7 +6,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::registry::instance::MAX_ADDRESSES;
+use crate::registry::registration::MAX_ADDRESSES;
 
 /// Time after which a known name is looked up again.
 pub(super) const REFRESH: Duration = Duration::from_secs(10);

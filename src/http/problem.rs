@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::api;
 use crate::registry::Stopped;
-use crate::registry::instance::InvalidField;
+use crate::registry::registration::InvalidField;
 use crate::registry::table::RegisterError;
 
 /// An error on its way to the client.

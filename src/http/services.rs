@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::{Api, convert};
 use crate::api;
 use crate::name::ServiceName;
-use crate::registry::instance::InvalidField;
+use crate::registry::registration::InvalidField;
 use crate::registry::view::{Member, ServiceView};
 use crate::time::Moment;
 

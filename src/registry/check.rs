@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use super::instance::{InvalidField, Protocol, span};
+use super::instance::Protocol;
+use super::registration::{InvalidField, span};
 use crate::api;
 use crate::time::TimeSpan;
 

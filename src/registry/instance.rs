@@ -1,63 +1,35 @@
-//! An instance as the registry holds it: valid by construction.
+//! An instance as the registry holds it.
 //!
-//! [`Instance::try_from`] takes what came over HTTP and checks every field
-//! against its limits; whoever holds an [`Instance`] need not look again.
+//! Valid by construction: [`registration`](super::registration) checks every
+//! field against its limits, so whoever holds an [`Instance`] need not look again.
 
-use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::api::Registration;
-use crate::name::{DomainName, InstanceId, Label, LabelError, ServiceName};
-use crate::time::TimeSpan;
-
 use super::check::Check;
-
-/// Most octets of `version`.
-pub const MAX_VERSION_LEN: usize = 64;
-/// Most `addresses` of an instance.
-pub const MAX_ADDRESSES: usize = 8;
-/// Most further `ports` of an instance.
-pub const MAX_PORTS: usize = 16;
-/// Most `tags` of an instance.
-pub const MAX_TAGS: usize = 32;
-/// Most entries of `metadata`.
-pub const MAX_METADATA: usize = 64;
-/// Most octets of `metadata`, keys and values together.
-pub const MAX_METADATA_LEN: usize = 4096;
-/// Most octets of one `key=value` string of TXT ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035) §3.3.14).
-pub const MAX_PAIR_LEN: usize = 255;
-/// Shortest term of a lease.
-pub const MIN_TERM: Duration = Duration::from_secs(2);
-/// Longest term of a lease.
-pub const MAX_TERM: Duration = Duration::from_secs(24 * 3600);
-/// Term of a lease that names none.
-pub const DEFAULT_TERM: Duration = Duration::from_secs(30);
-/// SRV weight unless given. HAProxy divides weights by 256, so this is its 1.
-pub const DEFAULT_WEIGHT: u16 = 256;
-/// SRV priority unless given.
-pub const DEFAULT_PRIORITY: u16 = 10;
+use crate::name::{DomainName, InstanceId, Label, ServiceName};
 
 /// One running copy of a service, as it registered.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Instance {
     /// Unique in the registry.
     pub id: InstanceId,
     /// The service it's an instance of.
     pub service: ServiceName,
-    /// Up to [`MAX_VERSION_LEN`] octets.
+    /// Up to [`MAX_VERSION_LEN`](super::registration::MAX_VERSION_LEN) octets.
     pub version: Option<Box<str>>,
     /// Where it runs.
     pub host: Host,
     /// Its port.
     pub port: u16,
-    /// Further ports by name, sorted by it, at most [`MAX_PORTS`].
+    /// Further ports by name, sorted by it, at most [`MAX_PORTS`](super::registration::MAX_PORTS).
     pub ports: Box<[(Label, u16)]>,
     /// What it speaks.
     pub protocol: Protocol,
-    /// Sorted by key, at most [`MAX_TAGS`].
+    /// Sorted by key, at most [`MAX_TAGS`](super::registration::MAX_TAGS).
     pub tags: Box<[(Label, Label)]>,
-    /// Sorted by key, at most [`MAX_METADATA`] and [`MAX_METADATA_LEN`].
+    /// Sorted by key, at most [`MAX_METADATA`](super::registration::MAX_METADATA) and [`MAX_METADATA_LEN`](super::registration::MAX_METADATA_LEN).
     pub metadata: Metadata,
     /// SRV weight.
     pub weight: u16,
@@ -117,7 +89,7 @@ impl Instance {
 pub enum Host {
     /// One address.
     Address(IpAddr),
-    /// Several addresses of one machine, at most [`MAX_ADDRESSES`], each once.
+    /// Several addresses of one machine, at most [`MAX_ADDRESSES`](super::registration::MAX_ADDRESSES), each once.
     Addresses(Box<[IpAddr]>),
     /// A host name, lower case, whose addresses are looked up in the background.
     Name(DomainName),
@@ -150,7 +122,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    const ALL: [Self; 5] = [Self::Http, Self::Https, Self::Grpc, Self::Tcp, Self::Udp];
+    pub(super) const ALL: [Self; 5] = [Self::Http, Self::Https, Self::Grpc, Self::Tcp, Self::Udp];
 
     /// Its name in JSON and, after an underscore, in owner names.
     pub fn as_str(self) -> &'static str {
@@ -167,335 +139,4 @@ impl Protocol {
     pub fn is_udp(self) -> bool {
         self == Self::Udp
     }
-}
-
-/// A field of a registration that can't be taken, and why.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{field} {detail}")]
-pub struct InvalidField {
-    /// Path of the field, such as `tags.env` or `health_check.interval`.
-    pub field: String,
-    /// What was wrong and what is allowed.
-    pub detail: String,
-}
-
-impl InvalidField {
-    /// Names a field and what is wrong with it.
-    pub fn new(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            detail: detail.into(),
-        }
-    }
-}
-
-impl TryFrom<Registration> for Instance {
-    type Error = InvalidField;
-
-    fn try_from(from: Registration) -> Result<Self, InvalidField> {
-        let id: InstanceId = label("id", required("id", from.id)?.as_str())?;
-        let service = label("name", required("name", from.name)?.as_str())?;
-        let protocol = protocol(from.protocol.as_deref())?;
-        let check = from
-            .health_check
-            .map(|check| Check::from_api(check, protocol))
-            .transpose()?
-            .flatten();
-        let instance = Self {
-            id,
-            service,
-            version: version(from.version)?,
-            host: host(from.host.as_deref(), from.addresses.as_deref())?,
-            port: port("port", required("port", from.port)?)?,
-            ports: ports(from.ports)?,
-            protocol,
-            tags: tags(from.tags)?,
-            metadata: metadata(from.metadata)?,
-            weight: number("weight", from.weight, DEFAULT_WEIGHT)?,
-            priority: number("priority", from.priority, DEFAULT_PRIORITY)?,
-            locality: from
-                .locality
-                .map(|text| label("locality", &text))
-                .transpose()?,
-            term: term(from.lease, check.is_some())?,
-            check,
-        };
-        if instance
-            .ports
-            .iter()
-            .any(|(name, port)| name.as_str() == protocol.as_str() && *port != instance.port)
-        {
-            return Err(InvalidField::new(
-                format!("ports.{}", protocol.as_str()),
-                "has the protocol's name and another number than port; give it another name",
-            ));
-        }
-        Ok(instance)
-    }
-}
-
-fn required<T>(field: &str, value: Option<T>) -> Result<T, InvalidField> {
-    value.ok_or_else(|| InvalidField::new(field, "is missing; it is required"))
-}
-
-/// Reads a label-like name, and names the field when it isn't one.
-fn label<T: std::str::FromStr<Err = LabelError>>(
-    field: &str,
-    text: &str,
-) -> Result<T, InvalidField> {
-    text.parse()
-        .map_err(|error| InvalidField::new(field, format!("{text:?} {error}")))
-}
-
-fn protocol(text: Option<&str>) -> Result<Protocol, InvalidField> {
-    let Some(text) = text else {
-        return Ok(Protocol::Http);
-    };
-    Protocol::ALL.into_iter().find(|protocol| protocol.as_str() == text).ok_or_else(|| {
-        InvalidField::new(
-            "protocol",
-            format!("{text:?} is unknown; allowed are \"http\", \"https\", \"grpc\", \"tcp\" and \"udp\""),
-        )
-    })
-}
-
-fn version(text: Option<String>) -> Result<Option<Box<str>>, InvalidField> {
-    let Some(text) = text else {
-        return Ok(None);
-    };
-    if text.is_empty() || text.len() > MAX_VERSION_LEN {
-        return Err(InvalidField::new(
-            "version",
-            format!(
-                "has {} octets; allowed are 1 to {MAX_VERSION_LEN}",
-                text.len()
-            ),
-        ));
-    }
-    Ok(Some(text.into()))
-}
-
-fn host(host: Option<&str>, addresses: Option<&[String]>) -> Result<Host, InvalidField> {
-    match (host, addresses) {
-        (Some(_), Some(_)) => Err(InvalidField::new(
-            "addresses",
-            "is given beside host; give one of them",
-        )),
-        (None, None) => Err(InvalidField::new(
-            "host",
-            "is missing; give an IP address or a host name, or several IP addresses in addresses",
-        )),
-        (Some(text), None) => match text.parse() {
-            Ok(ip) => Ok(Host::Address(dialable("host", ip)?)),
-            Err(_) => host_name(text).map(Host::Name),
-        },
-        (None, Some(texts)) => {
-            if texts.is_empty() || texts.len() > MAX_ADDRESSES {
-                return Err(InvalidField::new(
-                    "addresses",
-                    format!(
-                        "has {} entries; allowed are 1 to {MAX_ADDRESSES}",
-                        texts.len()
-                    ),
-                ));
-            }
-            let mut seen = HashSet::new();
-            let mut addresses = Vec::with_capacity(texts.len());
-            for (index, text) in texts.iter().enumerate() {
-                let field = format!("addresses.{index}");
-                let ip = text.parse().map_err(|_| {
-                    InvalidField::new(&field, format!("{text:?} is no IPv4 or IPv6 address"))
-                })?;
-                if seen.insert(ip) {
-                    addresses.push(dialable(&field, ip)?);
-                }
-            }
-            Ok(Host::Addresses(addresses.into()))
-        }
-    }
-}
-
-/// Lets through an address that a client can connect to.
-fn dialable(field: &str, ip: IpAddr) -> Result<IpAddr, InvalidField> {
-    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
-    if ip.is_unspecified() || ip.is_multicast() || broadcast {
-        return Err(InvalidField::new(
-            field,
-            format!("{ip} can't be connected to; give the address that clients dial"),
-        ));
-    }
-    Ok(ip)
-}
-
-/// Reads a host name: labels of letters, digits and hyphens, the last not a number.
-fn host_name(text: &str) -> Result<DomainName, InvalidField> {
-    let wrong = || {
-        InvalidField::new(
-            "host",
-            format!("{text:?} is neither an IP address nor a host name"),
-        )
-    };
-    let relative = text.strip_suffix('.').unwrap_or(text);
-    let mut labels = relative.split('.').map(str::parse::<Label>);
-    let well_formed = labels.all(|label| label.is_ok());
-    let last = relative.rsplit('.').next().unwrap_or_default();
-    if !well_formed || last.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(wrong());
-    }
-    DomainName::parse(&format!("{relative}."), None)
-        .map(|name| name.folded())
-        .map_err(|_| wrong())
-}
-
-fn port(field: &str, value: i64) -> Result<u16, InvalidField> {
-    u16::try_from(value)
-        .ok()
-        .filter(|port| *port != 0)
-        .ok_or_else(|| {
-            InvalidField::new(
-                field,
-                format!("{value} is out of range; allowed are 1 to 65535"),
-            )
-        })
-}
-
-fn number(field: &str, value: Option<i64>, default: u16) -> Result<u16, InvalidField> {
-    value.map_or(Ok(default), |value| {
-        u16::try_from(value).map_err(|_| {
-            InvalidField::new(
-                field,
-                format!("{value} is out of range; allowed are 0 to 65535"),
-            )
-        })
-    })
-}
-
-/// Refuses a map with more than `most` entries.
-fn bounded<V>(field: &str, map: &BTreeMap<String, V>, most: usize) -> Result<(), InvalidField> {
-    if map.len() > most {
-        return Err(InvalidField::new(
-            field,
-            format!("has {} entries; at most {most} are allowed", map.len()),
-        ));
-    }
-    Ok(())
-}
-
-/// Refuses a `key=value` that is no single TXT string.
-fn fits_txt(field: &str, key: &str, value: &str) -> Result<(), InvalidField> {
-    let len = key.len() + 1 + value.len();
-    if len > MAX_PAIR_LEN {
-        return Err(InvalidField::new(
-            field,
-            format!("has {len} octets as key=value; a TXT string holds {MAX_PAIR_LEN}"),
-        ));
-    }
-    Ok(())
-}
-
-fn ports(map: BTreeMap<String, i64>) -> Result<Box<[(Label, u16)]>, InvalidField> {
-    bounded("ports", &map, MAX_PORTS)?;
-    let ports = map.into_iter().map(|(name, value)| {
-        let field = format!("ports.{name}");
-        let name: Label = label(&field, &name)?;
-        // The owner name writes an underscore before it.
-        if name.as_str().len() == crate::name::MAX_LABEL_LEN {
-            return Err(InvalidField::new(
-                field,
-                "has 63 octets; a port's name may have 62",
-            ));
-        }
-        Ok((name, port(&field, value)?))
-    });
-    distinct("ports", ports)
-}
-
-fn tags(map: BTreeMap<String, String>) -> Result<Box<[(Label, Label)]>, InvalidField> {
-    bounded("tags", &map, MAX_TAGS)?;
-    let tags = map.into_iter().map(|(key, value)| {
-        let field = format!("tags.{key}");
-        Ok((label(&field, &key)?, label(&field, &value)?))
-    });
-    distinct("tags", tags)
-}
-
-/// Collects pairs by key; two keys that differ only in letter case are one too many.
-fn distinct<V>(
-    field: &str,
-    pairs: impl Iterator<Item = Result<(Label, V), InvalidField>>,
-) -> Result<Box<[(Label, V)]>, InvalidField> {
-    let mut sorted = BTreeMap::new();
-    for pair in pairs {
-        let (key, value) = pair?;
-        if sorted.contains_key(&key) {
-            return Err(InvalidField::new(
-                format!("{field}.{key}"),
-                "is given twice; letter case doesn't tell keys apart",
-            ));
-        }
-        sorted.insert(key, value);
-    }
-    Ok(sorted.into_iter().collect())
-}
-
-fn metadata(map: BTreeMap<String, String>) -> Result<Metadata, InvalidField> {
-    bounded("metadata", &map, MAX_METADATA)?;
-    let total: usize = map.iter().map(|(key, value)| key.len() + value.len()).sum();
-    if total > MAX_METADATA_LEN {
-        return Err(InvalidField::new(
-            "metadata",
-            format!("has {total} octets in all; at most {MAX_METADATA_LEN} are allowed"),
-        ));
-    }
-    map.into_iter()
-        .map(|(key, value)| {
-            let field = format!("metadata.{key}");
-            // RFC 6763 §6.4: a key is printable ASCII without "=".
-            let printable = key.bytes().all(|b| (0x20..=0x7e).contains(&b) && b != b'=');
-            if key.is_empty() || !printable {
-                return Err(InvalidField::new(
-                    field,
-                    "has a key that TXT can't hold; allowed is printable ASCII without \"=\"",
-                ));
-            }
-            fits_txt(&field, &key, &value)?;
-            Ok((key.into(), value.into()))
-        })
-        .collect()
-}
-
-/// Reads the lease: left out is the default, `null` needs a check in its place.
-fn term(lease: Option<Option<String>>, checked: bool) -> Result<Option<Duration>, InvalidField> {
-    match lease {
-        None => Ok(Some(DEFAULT_TERM)),
-        Some(None) if checked => Ok(None),
-        Some(None) => Err(InvalidField::new(
-            "lease",
-            "is null and there is no health_check; without heartbeats something must probe it",
-        )),
-        Some(Some(text)) => span("lease", &text, MIN_TERM, MAX_TERM).map(Some),
-    }
-}
-
-/// Reads a duration between `min` and `max`.
-pub(super) fn span(
-    field: &str,
-    text: &str,
-    min: Duration,
-    max: Duration,
-) -> Result<Duration, InvalidField> {
-    let TimeSpan(span) = text
-        .parse()
-        .map_err(|error| InvalidField::new(field, format!("{text:?} {error}")))?;
-    if span < min || max < span {
-        return Err(InvalidField::new(
-            field,
-            format!(
-                "{text:?} is out of range; allowed are {} to {}",
-                TimeSpan(min),
-                TimeSpan(max)
-            ),
-        ));
-    }
-    Ok(span)
 }

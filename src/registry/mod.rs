@@ -21,6 +21,7 @@ mod expiry;
 pub mod feed;
 pub mod instance;
 pub mod lease;
+pub mod registration;
 pub mod table;
 pub mod view;
 mod writer;

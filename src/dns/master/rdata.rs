@@ -355,7 +355,7 @@ fn split(rtype: RecordType, rdata: &[u8]) -> Option<Vec<(Field, &[u8])>> {
     rest.is_empty().then_some(parts)
 }
 
-fn is_well_formed(rtype: RecordType, rdata: &[u8]) -> bool {
+pub(super) fn is_well_formed(rtype: RecordType, rdata: &[u8]) -> bool {
     schema(rtype).is_none() || split(rtype, rdata).is_some()
 }
 

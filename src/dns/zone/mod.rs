@@ -17,6 +17,7 @@
 //! [RFC 4592]: https://www.rfc-editor.org/rfc/rfc4592
 
 mod build;
+mod error;
 mod load;
 mod lookup;
 #[cfg(test)]
@@ -26,7 +27,8 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-pub use self::build::{MAX_WARNINGS, ZoneError, ZoneKind, ZoneWarning};
+pub use self::build::{MAX_WARNINGS, ZoneKind};
+pub use self::error::{ZoneError, ZoneWarning};
 pub use self::load::{LoadError, ZoneFile, load_dir};
 pub use self::lookup::Lookup;
 
@@ -72,6 +74,20 @@ impl Node {
 }
 
 impl Zone {
+    /// An overlay without records, for a discovery zone that has no file.
+    pub fn empty(origin: &DomainName) -> Self {
+        let origin = origin.folded();
+        let mut index: HashMap<Box<[u8]>, NodeId, RandomState> = HashMap::default();
+        index.insert(origin.as_wire().into(), APEX);
+        let depth = origin.labels().count();
+        Self {
+            origin,
+            nodes: vec![Node::default()],
+            index,
+            depth,
+        }
+    }
+
     /// The name of the apex, in lower case.
     pub fn origin(&self) -> &DomainName {
         &self.origin
