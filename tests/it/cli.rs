@@ -1,0 +1,583 @@
+//! The command line: what a person meets who runs the program by hand.
+
+use std::net::{TcpListener, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command};
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+use serde_json::json;
+
+use crate::harness::{Client, TempDir, eventually};
+use crate::program::{Program, namebeat};
+
+/// Arguments that serve on free ports.
+const SERVE: [&str; 5] = ["serve", "--dns", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+
+/// What a run of the program came to.
+#[derive(Debug, Eq, PartialEq)]
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+/// A child that doesn't outlive its test.
+struct Kept(Child);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs `namebeat` with these arguments to its end.
+fn run(directory: &TempDir, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+    let mut command = namebeat(directory.path(), arguments);
+    let mut child = Kept(command.envs(variables.iter().copied()).spawn().unwrap());
+    let status = eventually("it ends", || child.0.try_wait().unwrap());
+    let text = |pipe: Option<&mut dyn std::io::Read>| {
+        let mut text = String::new();
+        pipe.unwrap().read_to_string(&mut text).unwrap();
+        text
+    };
+    Ended {
+        code: status.code(),
+        stdout: text(child.0.stdout.as_mut().map(|pipe| pipe as _)),
+        stderr: text(child.0.stderr.as_mut().map(|pipe| pipe as _)),
+    }
+}
+
+impl Ended {
+    /// Asserts the exit code and that stderr is one line with every part.
+    #[track_caller]
+    fn assert_one_line(&self, code: i32, parts: &[&str]) {
+        assert_eq!(
+            (self.code, self.stdout.as_str()),
+            (Some(code), ""),
+            "{self:?}"
+        );
+        assert!(self.stderr.starts_with("namebeat: "), "{self:?}");
+        assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
+        for part in parts {
+            assert!(self.stderr.contains(part), "{part:?} isn't in {self:?}");
+        }
+    }
+}
+
+fn assert_answers(client: &Client, zone: &str) {
+    assert_eq!(client.http("GET", "/healthz", "").status, 200);
+    for dns in &client.addresses.dns {
+        let one = Client {
+            addresses: namebeat::server::Addresses {
+                dns: vec![*dns],
+                ..client.addresses.clone()
+            },
+        };
+        for answer in [
+            one.ask(zone, RecordType::SOA),
+            one.ask_tcp(zone, RecordType::SOA),
+        ] {
+            assert_eq!(answer.message.answers.len(), 1, "{dns}");
+        }
+    }
+}
+
+#[test]
+fn says_first_where_it_listens() {
+    // Starting reads that line; here is what it says.
+    let program = Program::start(TempDir::new("cli"), &SERVE, &[]);
+    assert_answers(&program, "svc.internal.");
+    let two = Program::serve(&["--dns", "127.0.0.1:0"], &[]);
+    assert_eq!(two.addresses.dns.len(), 2);
+    assert_answers(&two, "svc.internal.");
+}
+
+#[test]
+fn what_the_banner_shows_works() {
+    let mut program = Program::serve(&["--zone", "Shop.Example"], &[]);
+    let banner = program.lines_to("ctrl-c stops it");
+    assert!(
+        banner
+            .iter()
+            .any(|line| line.ends_with("answers for shop.example.")),
+        "{banner:?}"
+    );
+    let run = |program: &str| {
+        let line = banner
+            .iter()
+            .find(|line| line.trim_start().starts_with(program));
+        let output = Command::new("sh")
+            .args(["-c", line.unwrap()])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let registered: serde_json::Value = serde_json::from_str(&run("curl ")).unwrap();
+    assert_eq!(registered["instance"]["id"], json!("web-1"));
+    let found = run("dig ");
+    assert!(found.contains("8080 web-1.web.shop.example."), "{found}");
+}
+
+#[test]
+fn signals_end_it_with_0() {
+    for signal in ["TERM", "INT"] {
+        let program = Program::serve(&[], &[]);
+        program.register_web("web-1", 1);
+        let (code, stdout, stderr) = program.stop(signal);
+        assert_eq!(code, Some(0), "{signal} {stdout} {stderr}");
+    }
+}
+
+#[test]
+fn open_connections_dont_keep_it() {
+    let program = Program::serve(&[], &[]);
+    let idle = [
+        std::net::TcpStream::connect(program.addresses.http).unwrap(),
+        std::net::TcpStream::connect(program.dns()).unwrap(),
+    ];
+    // An answer on the same listeners: the connections before it are accepted, too.
+    assert_answers(&program, "svc.internal.");
+    let (code, _, stderr) = program.stop("TERM");
+    assert_eq!(code, Some(0), "{stderr}");
+    drop(idle);
+}
+
+/// Of every setting that is printed: its key, and values for the file, for the
+/// environment and for the flag, as they're written in the file.
+const SETTINGS: [(&str, [&str; 3]); 12] = [
+    (
+        "dns",
+        [
+            "[\"127.0.0.1:1\"]",
+            "[\"127.0.0.1:2\", \"[::1]:2\"]",
+            "[\"127.0.0.3:3\"]",
+        ],
+    ),
+    (
+        "http",
+        ["\"127.0.0.1:1\"", "\"[::1]:2\"", "\"127.0.0.3:3\""],
+    ),
+    ("zone", ["\"a.test.\"", "\"b.test.\"", "\"c.test.\""]),
+    ("zones", ["\"a\"", "\"b\"", "\"c\""]),
+    ("workers", ["1", "2", "1024"]),
+    ("ttl", ["\"1s\"", "\"2s\"", "\"1h\""]),
+    ("negative_ttl", ["\"0s\"", "\"2s\"", "\"3s\""]),
+    ("udp_payload", ["512", "1400", "4096"]),
+    ("max_instances", ["1", "2", "3"]),
+    ("check_concurrency", ["1", "2", "10000"]),
+    ("trace_queries", ["1", "2", "0"]),
+    ("allow_unprotected_api", ["true", "false", "true"]),
+];
+
+/// A directory in which the zone directories of [`SETTINGS`] are there, empty.
+fn directory() -> TempDir {
+    let directory = TempDir::new("cli");
+    for name in ["a", "b", "c"] {
+        std::fs::create_dir(directory.path().join(name)).unwrap();
+    }
+    directory
+}
+
+/// A value of the file as flags and variables write it.
+fn bare(value: &str) -> String {
+    value
+        .replace(['"', ' ', '[', ']'], "")
+        .replace("::1:", "[::1]:")
+}
+
+#[test]
+fn flags_go_before_the_environment_and_that_before_the_file() {
+    let directory = directory();
+    for (key, [in_file, in_environment, in_flag]) in SETTINGS {
+        directory.write("namebeat.toml", &format!("{key} = {in_file}\n"));
+        let variable = format!("NAMEBEAT_{}", key.to_uppercase());
+        let value = bare(in_environment);
+        let flag = format!("--{}={}", key.replace('_', "-"), bare(in_flag));
+        for (variables, flags, expected) in [
+            (vec![], vec![], in_file),
+            (vec![(&*variable, &*value)], vec![], in_environment),
+            (vec![(&*variable, &*value)], vec![&*flag], in_flag),
+            (vec![], vec![&*flag], in_flag),
+        ] {
+            let ended = run(
+                &directory,
+                &[&["check-config"][..], &flags].concat(),
+                &variables,
+            );
+            assert_eq!(ended.code, Some(0), "{ended:?}");
+            let printed: toml::Table = ended.stdout.parse().unwrap();
+            let expected: toml::Table = format!("{key} = {expected}").parse().unwrap();
+            assert_eq!(printed[key], expected[key], "{variables:?} {flags:?}");
+        }
+    }
+}
+
+#[test]
+fn the_server_goes_by_the_settings_too() {
+    let directory = TempDir::new("cli");
+    directory.write(
+        "namebeat.toml",
+        "ttl = \"3s\"\nnegative_ttl = \"7s\"\nzone = \"a.test.\"\n",
+    );
+    directory.write("own.toml", "ttl = \"8s\"\n");
+    let program = Program::start(
+        directory,
+        &[&SERVE[..], &["--zone", "c.test"]].concat(),
+        &[("NAMEBEAT_TTL", "4s"), ("NAMEBEAT_ZONE", "b.test.")],
+    );
+    program.register_web("web-1", 1);
+    assert_eq!(program.ask("web.c.test.", RecordType::A).ttl(), 4);
+    assert_eq!(program.ask("x.c.test.", RecordType::A).negative_soa().1, 7);
+    assert_eq!(
+        program.ask("web.a.test.", RecordType::A).rcode(),
+        ResponseCode::Refused
+    );
+    // A file that is named is read in place of the one that is there.
+    let directory = TempDir::new("cli");
+    directory.write("namebeat.toml", "ttl = \"3s\"\n");
+    directory.write(
+        "own.toml",
+        "dns = [\"127.0.0.1:0\"]\nhttp = \"127.0.0.1:0\"\nzone = \"d.test\"\n",
+    );
+    let program = Program::start(directory, &["serve", "--config", "own.toml"], &[]);
+    program.register_web("web-1", 1);
+    assert_eq!(program.ask("web.d.test.", RecordType::A).ttl(), 5);
+}
+
+#[test]
+fn bad_settings_end_it_with_2_and_a_sentence() {
+    let zone = "$TTL 60\n@ SOA ns hostmaster 1 1 1 1 1\n@ NS ns\n";
+    let bad_zone = format!("{zone}ns A 10.0.0.999\n");
+    let cases: [(&[(&str, &str)], &[&str], &[&str]); 17] = [
+        (
+            &[("namebeat.toml", "ttl = \"3s\"\n\nzome = \"x.\"\n")],
+            &[],
+            &["namebeat.toml:3: ", "zome"],
+        ),
+        (&[("namebeat.toml", "ttl =\n")], &[], &["namebeat.toml:1: "]),
+        (
+            &[("namebeat.toml", "\nhttp = 5\n")],
+            &[],
+            &["namebeat.toml:2: "],
+        ),
+        (
+            &[("namebeat.toml", "\n\nttl = \"soon\"\n")],
+            &[],
+            &["namebeat.toml:3: ", "soon"],
+        ),
+        (
+            &[("n.toml", "x = 1\n")],
+            &["--config", "n.toml"],
+            &["n.toml:1: ", "`x`"],
+        ),
+        (
+            &[],
+            &["--config", "none.toml"],
+            &["none.toml", "can't be read"],
+        ),
+        (
+            &[("zones/bad.example.zone", &bad_zone)],
+            &[],
+            &["zones/bad.example.zone:4:", "10.0.0.999"],
+        ),
+        (
+            &[("z/bad.example.zone", &bad_zone)],
+            &["--zones", "z"],
+            &["z/bad.example.zone:4:"],
+        ),
+        (
+            &[("zones/bad.example.zone", "@ 60 NS ns\nns 60 A 10.0.0.1\n")],
+            &[],
+            &["zones/bad.example.zone", "SOA"],
+        ),
+        (&[("zones/a..b.zone", zone)], &[], &["zones/a..b.zone"]),
+        (
+            &[],
+            &["--zones", "none"],
+            &["zones", "none", "existing directory"],
+        ),
+        (&[], &["--zone", "."], &["zone", "a domain name"]),
+        (
+            &[],
+            &["--ttl", "1500ms"],
+            &["ttl", "1500ms", "whole seconds"],
+        ),
+        (&[], &["--workers", "0"], &["workers", "1 to 1024"]),
+        (
+            &[],
+            &["--udp-payload", "100"],
+            &["udp_payload", "512 to 4096"],
+        ),
+        (
+            &[],
+            &["--http", "0.0.0.0:0"],
+            &["0.0.0.0:0", "--allow-unprotected-api"],
+        ),
+        (
+            &[],
+            &["--http", "[::]:0"],
+            &["[::]:0", "--allow-unprotected-api"],
+        ),
+    ];
+    for (files, arguments, parts) in cases {
+        let directory = TempDir::new("cli");
+        for (name, text) in files {
+            let path = directory.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        // Checking tells the same as serving.
+        for command in ["check-config", "serve"] {
+            let ended = run(&directory, &[&[command], arguments].concat(), &[]);
+            ended.assert_one_line(2, parts);
+        }
+    }
+}
+
+#[test]
+fn beyond_loopback_it_serves_when_that_is_allowed() {
+    let arguments = ["serve", "--dns", "127.0.0.1:0", "--http", "0.0.0.0:0"];
+    for (flags, variables) in [
+        (&["--allow-unprotected-api"][..], &[][..]),
+        (&[], &[("NAMEBEAT_ALLOW_UNPROTECTED_API", "true")]),
+    ] {
+        let arguments = [&arguments[..], flags].concat();
+        let program = Program::start(TempDir::new("cli"), &arguments, variables);
+        assert!(program.addresses.http.ip().is_unspecified());
+        assert_answers(&program, "svc.internal.");
+    }
+}
+
+#[test]
+fn arguments_that_nothing_knows_end_it_with_2() {
+    let directory = TempDir::new("cli");
+    let cases: [(&[&str], &[(&str, &str)], &str); 10] = [
+        (&["serve", "--bogus"], &[], "--bogus"),
+        (&["check-config", "--bogus=1"], &[], "--bogus"),
+        (&["serve", "extra"], &[], "extra"),
+        (&["explode"], &[], "explode"),
+        (&[], &[], "Usage"),
+        (&["serve", "--dns", "localhost"], &[], "--dns"),
+        (&["serve", "--ttl", "5"], &[], "--ttl"),
+        (
+            &["serve", "--data-dir", "x", "--ephemeral"],
+            &[],
+            "--ephemeral",
+        ),
+        (&["serve"], &[("NAMEBEAT_HTTP", "localhost")], "--http"),
+        (
+            &["serve"],
+            &[("NAMEBEAT_ALLOW_UNPROTECTED_API", "maybe")],
+            "--allow-unprotected-api",
+        ),
+    ];
+    for (arguments, variables, part) in cases {
+        let ended = run(&directory, arguments, variables);
+        assert_eq!(
+            (ended.code, ended.stdout.as_str()),
+            (Some(2), ""),
+            "{ended:?}"
+        );
+        assert!(ended.stderr.contains(part), "{part:?} isn't in {ended:?}");
+    }
+}
+
+#[test]
+fn an_address_in_use_ends_it_with_1_and_names_the_flag() {
+    let directory = TempDir::new("cli");
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (udp, tcp) = (
+        udp.local_addr(),
+        tcp.local_addr().map(|address| (address, tcp)),
+    );
+    let (udp, (tcp, _listener)) = (udp.unwrap().to_string(), tcp.unwrap());
+    let tcp = tcp.to_string();
+    let free = "127.0.0.1:0";
+    for (dns, http, address, flag) in [
+        (&udp[..], free, &udp, "--dns"),
+        (&tcp, free, &tcp, "--dns"),
+        (free, &tcp, &tcp, "--http"),
+    ] {
+        let ended = run(&directory, &["serve", "--dns", dns, "--http", http], &[]);
+        ended.assert_one_line(1, &[address, flag, "in use"]);
+    }
+    // One of several is enough.
+    let ended = run(&directory, &[&SERVE[..], &["--dns", &tcp]].concat(), &[]);
+    ended.assert_one_line(1, &[&tcp, "--dns"]);
+}
+
+/// Asserts that what `check-config` prints is a file that it reads, to the same end.
+#[track_caller]
+fn assert_reads_back(directory: &TempDir, arguments: &[&str]) -> String {
+    let first = run(directory, &[&["check-config"], arguments].concat(), &[]);
+    assert_eq!(
+        (first.code, first.stderr.as_str()),
+        (Some(0), ""),
+        "{first:?}"
+    );
+    directory.write("printed.toml", &first.stdout);
+    let second = run(
+        directory,
+        &["check-config", "--config", "printed.toml"],
+        &[],
+    );
+    assert_eq!(second, first);
+    first.stdout
+}
+
+#[test]
+fn checked_settings_read_back() {
+    let directory = directory();
+    let printed = assert_reads_back(&directory, &[]);
+    for line in [
+        "dns = [\"127.0.0.1:8053\"]",
+        "http = \"127.0.0.1:8054\"",
+        "zone = \"svc.internal.\"",
+        "ttl = \"5s\"",
+        "negative_ttl = \"2s\"",
+        "udp_payload = 1232",
+        "max_instances = 1000000",
+        "check_concurrency = 256",
+        "trace_queries = 1000",
+        "allow_unprotected_api = false",
+    ] {
+        assert!(
+            printed.lines().any(|printed| printed == line),
+            "{line} {printed}"
+        );
+    }
+    for (key, values) in SETTINGS {
+        for value in values {
+            assert_reads_back(
+                &directory,
+                &[&format!("--{}={}", key.replace('_', "-"), bare(value))],
+            );
+        }
+    }
+}
+
+#[test]
+fn checked_settings_with_odd_names_read_back() {
+    let directory = TempDir::new("cli");
+    let zones = [
+        "two words",
+        "quo\"ted",
+        "back\\slash",
+        "gr\u{fc}n",
+        "bell\u{7}",
+        "hair\u{200b}space",
+    ];
+    for zones in zones {
+        std::fs::create_dir(directory.path().join(zones)).unwrap();
+    }
+    let failed: Vec<String> = zones
+        .iter()
+        .map(|zones| ["--zones", zones])
+        .chain([["--zone", "a\\.b.internal"], ["--zone", "a\\032b.internal"]])
+        .filter_map(|arguments| {
+            let first = run(
+                &directory,
+                &[&["check-config"], &arguments[..]].concat(),
+                &[],
+            );
+            directory.write("printed.toml", &first.stdout);
+            let second = run(
+                &directory,
+                &["check-config", "--config", "printed.toml"],
+                &[],
+            );
+            (second != first).then(|| format!("{arguments:?}: {second:?}"))
+        })
+        .collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn help_names_every_flag_with_its_default() {
+    let directory = TempDir::new("cli");
+    let flags = [
+        ("--config", "NAMEBEAT_CONFIG", "namebeat.toml"),
+        ("--dns", "NAMEBEAT_DNS", "127.0.0.1:8053"),
+        ("--http", "NAMEBEAT_HTTP", "127.0.0.1:8054"),
+        ("--zone", "NAMEBEAT_ZONE", "svc.internal."),
+        ("--zones", "NAMEBEAT_ZONES", "zones"),
+        ("--data-dir", "NAMEBEAT_DATA_DIR", ""),
+        ("--ephemeral", "NAMEBEAT_EPHEMERAL", ""),
+        ("--workers", "NAMEBEAT_WORKERS", "one a core"),
+        ("--ttl", "NAMEBEAT_TTL", "5s"),
+        ("--negative-ttl", "NAMEBEAT_NEGATIVE_TTL", "2s"),
+        ("--udp-payload", "NAMEBEAT_UDP_PAYLOAD", "1232"),
+        ("--max-instances", "NAMEBEAT_MAX_INSTANCES", "1000000"),
+        ("--check-concurrency", "NAMEBEAT_CHECK_CONCURRENCY", "256"),
+        ("--trace-queries", "NAMEBEAT_TRACE_QUERIES", "1000"),
+        (
+            "--allow-unprotected-api",
+            "NAMEBEAT_ALLOW_UNPROTECTED_API",
+            "",
+        ),
+    ];
+    for command in ["serve", "check-config"] {
+        let ended = run(&directory, &[command, "--help"], &[]);
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+        let mut named = Vec::new();
+        for line in ended.stdout.lines() {
+            let Some(flag) = line
+                .split(['=', ' ', '['])
+                .find(|word| word.starts_with("--"))
+            else {
+                continue;
+            };
+            named.push(flag.to_owned());
+            if let Some((_, variable, default)) = flags.iter().find(|known| known.0 == flag) {
+                assert!(line.contains(&format!("[env: {variable}=")), "{line}");
+                assert_eq!(line.contains("[default: "), !default.is_empty(), "{line}");
+                assert!(
+                    line.contains(&format!("[default: {default}")) || default.is_empty(),
+                    "{line}"
+                );
+            }
+        }
+        let mut known: Vec<&str> = flags.iter().map(|known| known.0).collect();
+        known.extend(["--help", "--version"]);
+        assert_eq!(named, known, "{command}");
+    }
+    let ended = run(&directory, &["--help"], &[]);
+    assert_eq!(ended.code, Some(0));
+    for command in ["serve", "check-config"] {
+        assert!(
+            ended.stdout.contains(&format!("\n  {command} ")),
+            "{ended:?}"
+        );
+    }
+    let ended = run(&directory, &["--version"], &[]);
+    assert_eq!(
+        ended.stdout,
+        format!("namebeat {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn zones_of_the_directory_are_read() {
+    let ask = |zones: bool| {
+        let directory = TempDir::new("cli");
+        if zones {
+            let name = "zones/example.internal.zone";
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+            std::fs::create_dir(directory.path().join("zones")).unwrap();
+            std::fs::copy(file, directory.path().join(name)).unwrap();
+        }
+        let program = Program::start(directory, &SERVE, &[]);
+        assert_answers(&program, "svc.internal.");
+        let answer = program.ask("web.example.internal.", RecordType::A);
+        (answer.rcode(), answer.answers().join(" "))
+    };
+    assert_eq!(
+        ask(true),
+        (ResponseCode::NoError, "A 192.0.2.10".to_owned())
+    );
+    assert_eq!(ask(false), (ResponseCode::Refused, String::new()));
+}
