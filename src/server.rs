@@ -9,17 +9,18 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::oneshot;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::dns::answer::Authority;
-use crate::dns::hickory::Adapter;
+use crate::dns::service::Service;
 use crate::dns::zones::{ZoneLoadError, Zones};
+use crate::dns::{stream, udp};
 use crate::health;
 use crate::http::{self, Api};
 use crate::registry::Registry;
@@ -33,21 +34,23 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How often another free port is tried when TCP's is taken where UDP's is free.
 const PORT_TRIES: usize = 32;
 
-/// Time after which an idle TCP connection is closed.
-const TCP_IDLE: Duration = Duration::from_secs(10);
-
-/// Most responses that wait for a slow reader on one TCP connection.
-const TCP_BACKLOG: usize = 128;
-
 /// A server whose sockets are bound and whose parts are built.
 pub struct Server {
     config: Config,
-    dns: Vec<(std::net::UdpSocket, std::net::TcpListener)>,
+    dns: Vec<DnsSockets>,
     http: std::net::TcpListener,
     addresses: Addresses,
     registry: Registry,
     zones: Arc<Zones>,
     instruments: Arc<Instruments>,
+}
+
+/// The sockets of one DNS address.
+struct DnsSockets {
+    address: SocketAddr,
+    /// One for each worker.
+    udp: Vec<std::net::UdpSocket>,
+    tcp: std::net::TcpListener,
 }
 
 /// The addresses in use. Prints as the one line that a machine can read.
@@ -76,22 +79,20 @@ impl Server {
         let dns = config
             .dns
             .iter()
-            .map(|address| bind_dns(*address).map_err(|error| ServeError::dns(*address, error)))
+            .map(|address| {
+                bind_dns(*address, config.workers).map_err(|error| ServeError::dns(*address, error))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let http = std::net::TcpListener::bind(config.http)
             .map_err(|error| ServeError::http(config.http, error))?;
-        let local = || -> io::Result<Addresses> {
+        let local = || {
             http.set_nonblocking(true)?;
-            let dns = dns
-                .iter()
-                .map(|(udp, _)| udp.local_addr())
-                .collect::<io::Result<_>>()?;
-            Ok(Addresses {
-                dns,
-                http: http.local_addr()?,
-            })
+            http.local_addr()
         };
-        let addresses = local().map_err(ServeError::Start)?;
+        let addresses = Addresses {
+            dns: dns.iter().map(|sockets| sockets.address).collect(),
+            http: local().map_err(ServeError::Start)?,
+        };
         let zones = Arc::new(load_zones(&config, &addresses)?);
         let statics = zones.clone();
         let registry = Registry::start(
@@ -127,11 +128,8 @@ impl Server {
     /// # Errors
     ///
     /// A part ended that should have gone on.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
-        let stop_dns = CancellationToken::new();
-        let dns_ended = self
-            .spawn_dns(stop_dns.clone())
-            .map_err(ServeError::Start)?;
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), ServeError> {
+        let dns = self.spawn_dns().map_err(ServeError::Start)?;
         let mut parts = JoinSet::new();
         let checks = health::run(
             self.registry.clone(),
@@ -159,7 +157,7 @@ impl Server {
             () = stop.cancelled() => Ok(()),
             Some(ended) = parts.join_next() => flatten(ended),
             () = self.registry.stopped() => Err(ServeError::ended("the registry")),
-            _ = dns_ended => Err(ServeError::ended("DNS")),
+            () = dns.ended.cancelled() => Err(ServeError::ended("DNS")),
         };
         stop.cancel();
         let drained =
@@ -167,66 +165,118 @@ impl Server {
         if drained.await.is_err() {
             tracing::warn!("requests that take longer than {GRACE:?} were ended");
         }
-        stop_dns.cancel();
+        dns.join().await;
         ended
     }
 
-    /// Starts DNS on threads of its own; the receiver hears of its end.
-    fn spawn_dns(&self, stop: CancellationToken) -> io::Result<oneshot::Receiver<()>> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(self.config.workers)
-            .thread_name("dns")
-            .enable_all()
-            .build()?;
-        let adapter = Adapter {
-            authority: Arc::new(Authority::new(
+    /// Starts DNS on threads of its own.
+    fn spawn_dns(&mut self) -> io::Result<DnsThreads> {
+        let service = Arc::new(Service {
+            authority: Authority::new(
                 self.zones.clone(),
                 self.registry.clone(),
                 self.config.udp_payload,
-            )),
+            ),
             instruments: self.instruments.clone(),
-            sampler: Arc::new(QuerySampler::new(self.config.trace_queries)),
-        };
-        let mut server = {
-            let _inside = runtime.enter();
-            let mut server = hickory_server::Server::new(adapter);
-            for (udp, tcp) in &self.dns {
-                server.register_socket(UdpSocket::from_std(udp.try_clone()?)?);
-                let listener = TcpListener::from_std(tcp.try_clone()?)?;
-                server.register_listener(listener, TCP_IDLE, TCP_BACKLOG);
+            sampler: QuerySampler::new(self.config.trace_queries),
+        });
+        let mut threads = DnsThreads::default();
+        let mut listeners = Vec::new();
+        for sockets in std::mem::take(&mut self.dns) {
+            for socket in sockets.udp {
+                threads.spawn_udp(socket, service.clone())?;
             }
-            server
-        };
-        let (ended, hears) = oneshot::channel();
-        std::thread::Builder::new()
-            .name("dns".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        result = server.block_until_done() => {
-                            tracing::error!(?result, "DNS ended");
-                        }
-                    }
-                    // What it's in the middle of is answered within this.
-                    let _ = tokio::time::timeout(GRACE, server.shutdown_gracefully()).await;
-                });
-                drop(ended);
-            })?;
-        Ok(hears)
+            listeners.push(sockets.tcp);
+        }
+        threads.spawn_tcp(listeners, service, self.config.workers)?;
+        Ok(threads)
     }
 }
 
-/// Binds UDP and TCP to the same port.
-fn bind_dns(address: SocketAddr) -> io::Result<(std::net::UdpSocket, std::net::TcpListener)> {
+/// The threads that answer DNS.
+#[derive(Default)]
+struct DnsThreads {
+    stop: CancellationToken,
+    stop_udp: Arc<AtomicBool>,
+    /// Cancelled by the first thread that ends, however it does.
+    ended: CancellationToken,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl DnsThreads {
+    fn spawn_udp(&mut self, socket: std::net::UdpSocket, service: Arc<Service>) -> io::Result<()> {
+        let stop = self.stop_udp.clone();
+        self.spawn("dns-udp", move || udp::run(&socket, &service, &stop))
+    }
+
+    fn spawn_tcp(
+        &mut self,
+        listeners: Vec<std::net::TcpListener>,
+        service: Arc<Service>,
+        workers: usize,
+    ) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(workers)
+            .thread_name("dns-tcp")
+            .enable_all()
+            .build()?;
+        let mut serving = JoinSet::new();
+        let inside = runtime.enter();
+        for listener in listeners {
+            let listener = TcpListener::from_std(listener)?;
+            serving.spawn(stream::serve(listener, service.clone(), self.stop.clone()));
+        }
+        drop(inside);
+        self.spawn("dns-tcp", move || {
+            runtime.block_on(async { while serving.join_next().await.is_some() {} });
+            runtime.shutdown_background();
+        })
+    }
+
+    fn spawn(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let ended = self.ended.clone().drop_guard();
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        self.threads.push(thread.spawn(move || {
+            let _ended = ended;
+            work();
+        })?);
+        Ok(())
+    }
+
+    /// Ends them, and waits until what was asked before is answered.
+    async fn join(self) {
+        self.stop.cancel();
+        self.stop_udp.store(true, Ordering::Relaxed);
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in self.threads {
+                // One that panicked has said so.
+                let _ = thread.join();
+            }
+        });
+        if tokio::time::timeout(GRACE, joined).await.is_err() {
+            tracing::warn!("DNS connections that take longer than {GRACE:?} were ended");
+        }
+    }
+}
+
+/// Binds UDP and TCP to the same port. TCP's socket is not shared, so two
+/// servers never answer on one address unnoticed.
+fn bind_dns(address: SocketAddr, workers: usize) -> io::Result<DnsSockets> {
     let mut tries = 0;
     loop {
-        let udp = std::net::UdpSocket::bind(address)?;
-        match std::net::TcpListener::bind(udp.local_addr()?) {
+        let udp = udp::bind(address, workers)?;
+        let bound = match udp.first() {
+            Some(first) => first.local_addr()?,
+            None => address,
+        };
+        match std::net::TcpListener::bind(bound) {
             Ok(tcp) => {
-                udp.set_nonblocking(true)?;
                 tcp.set_nonblocking(true)?;
-                return Ok((udp, tcp));
+                return Ok(DnsSockets {
+                    address: bound,
+                    udp,
+                    tcp,
+                });
             }
             Err(error) => {
                 tries += 1;

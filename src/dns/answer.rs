@@ -40,6 +40,26 @@ pub struct Client {
     pub reserve: u8,
 }
 
+impl Client {
+    /// One whose responses must fit a datagram.
+    pub fn datagram(address: IpAddr) -> Self {
+        Self {
+            address,
+            datagram: true,
+            reserve: 0,
+        }
+    }
+
+    /// One whose responses may be as long as a message can be.
+    pub fn stream(address: IpAddr) -> Self {
+        Self {
+            address,
+            datagram: false,
+            reserve: 0,
+        }
+    }
+}
+
 /// What a transport does with a query.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verdict {

@@ -7,16 +7,18 @@
 //!     └──────── compose ◀─────────────────────────────┘
 //! ```
 //!
-//! [`answer`] is the one function that every transport calls; nothing about an
-//! answer is decided outside of it. [`hickory`] is the only transport for now:
-//! hickory-server carries UDP and TCP through it. Its loops start a task for
-//! each packet and answer TCP queries of a connection one after the other; our
-//! own transports take their place, and the adapter stays for QUIC.
+//! [`answer`] is the one function behind every transport; nothing about an answer
+//! is decided outside of it. [`udp`] has a socket and a thread per worker and goes
+//! through [`mmsg`]; [`stream`] carries TCP. [`service`] is what they share beside
+//! the answer: counters and spans. [`hickory`] hands the same answers to
+//! hickory-server, which is to carry QUIC and HTTP/3. Its own UDP and TCP aren't
+//! used: it encodes every response a second time, and longer; it starts a task for
+//! each packet without a bound; and its TCP has no cap on connections.
 //!
 //! hickory-proto's types are used in the adapter alone. Names, messages and
 //! rdata are our own everywhere else, because they are kept ready for the wire.
 //!
-//! Nothing here does disk or network I/O, and nothing waits.
+//! Outside of the transports nothing does disk or network I/O, and nothing waits.
 //!
 //! | RFC | what | done |
 //! | --- | --- | --- |
@@ -30,7 +32,7 @@
 //! | 6672 | DNAME | yes |
 //! | 6763 | TXT as key=value | yes; browsing not yet |
 //! | 6891 | EDNS, BADVERS, payload size | yes |
-//! | 7766 | TCP | by hickory-server: no answers out of order |
+//! | 7766 | TCP: pipelining, idle timeout, half-close | yes |
 //! | 7873, 9018 | cookies | not yet |
 //! | 8020 | NXDOMAIN means nothing below | yes |
 //! | 8482 | ANY answered with HINFO | yes |
@@ -45,13 +47,17 @@ pub mod discovery;
 pub mod hickory;
 pub mod master;
 pub mod message;
+mod mmsg;
 mod outcome;
 pub mod owner;
 mod query;
 mod records;
 mod resolve;
 pub mod rr;
+pub mod service;
 mod step;
+pub mod stream;
 pub mod ttl;
+pub mod udp;
 pub mod zone;
 pub mod zones;

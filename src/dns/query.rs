@@ -144,6 +144,19 @@ pub(super) fn parse(message: &[u8]) -> Result<Query<'_>, Unanswerable<'_>> {
     }
 }
 
+/// Name and type of a message's question as they were sent, if it has one.
+pub(super) fn question(message: &[u8]) -> Option<(&[u8], RecordType)> {
+    let mut reader = Reader {
+        message,
+        at: HEADER_LEN,
+    };
+    let (name, qtype, _) = reader.question()?;
+    Some((
+        message.get(HEADER_LEN..HEADER_LEN + name.as_wire().len())?,
+        qtype,
+    ))
+}
+
 /// Records that don't parse, a second OPT, or octets left over.
 struct Malformed;
 

@@ -8,6 +8,7 @@
     reason = "a test binary exports nothing; pub marks what other files use"
 )]
 
+mod carriers;
 mod collector;
 mod dig;
 mod harness;

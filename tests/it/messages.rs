@@ -205,7 +205,7 @@ fn rfc7766_6_2_1_a_connection_serves_many_queries() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
     /// Whatever is sent, the server answers the next query; what is answered is
     /// a response with the id of what was sent.
     #[test]

@@ -1,0 +1,283 @@
+//! Datagrams in batches: `recvmmsg` and `sendmmsg`, one system call for many.
+//!
+//! The only `unsafe` code of the crate. What makes it sound: every pointer that
+//! the kernel is handed leads into a heap allocation that its [`Batch`] owns and
+//! never resizes while the call runs, and every length is that allocation's own.
+//!
+//! A reply leaves from the address that was asked: where a socket is bound to
+//! all addresses, the kernel's note of the destination comes back to it with the
+//! reply.
+//!
+//! Where the two calls are missing, a batch holds one datagram and goes through
+//! the standard library, which can't choose the source address.
+
+#[cfg(target_os = "linux")]
+pub(super) use self::linux::{Batch, note_destinations};
+#[cfg(not(target_os = "linux"))]
+pub use self::portable::{Batch, note_destinations};
+
+/// Octets of a datagram that are read; a query that is longer is no query.
+const MAX_QUERY_LEN: usize = 4096;
+
+#[cfg(target_os = "linux")]
+#[allow(
+    unsafe_code,
+    reason = "two system calls that no safe crate offers with control messages"
+)]
+mod linux {
+    use std::io;
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+    use std::os::fd::AsRawFd;
+    use std::ptr;
+
+    use super::MAX_QUERY_LEN;
+
+    /// Octets for the note of a destination: one control message of the larger kind.
+    // SAFETY: CMSG_SPACE computes, and touches no memory.
+    const CONTROL_LEN: usize =
+        unsafe { libc::CMSG_SPACE(size_of::<libc::in6_pktinfo>() as u32) } as usize;
+
+    /// A control buffer, aligned as its header wants.
+    #[derive(Clone, Copy)]
+    #[repr(C, align(8))]
+    struct Control([u8; CONTROL_LEN]);
+
+    /// Has the kernel note the destination of each datagram of a socket.
+    pub(crate) fn note_destinations(socket: &UdpSocket) -> io::Result<()> {
+        let (level, option) = match socket.local_addr()? {
+            SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
+            SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+        };
+        let on: libc::c_int = 1;
+        // SAFETY: the value is an int that outlives the call, of the length given.
+        let result = unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                level,
+                option,
+                (&raw const on).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            )
+        };
+        if result == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    }
+
+    /// Datagrams that came together, and their replies.
+    pub(crate) struct Batch {
+        queries: Box<[[u8; MAX_QUERY_LEN]]>,
+        peers: Box<[libc::sockaddr_storage]>,
+        controls: Box<[Control]>,
+        vectors: Box<[libc::iovec]>,
+        headers: Box<[libc::mmsghdr]>,
+        /// Places in the batch of the replies to be sent.
+        replied: Vec<usize>,
+        replies: Box<[Vec<u8>]>,
+    }
+
+    impl Batch {
+        /// Room for `size` datagrams.
+        pub(crate) fn new(size: usize) -> Self {
+            // SAFETY: all of these are plain data of the C library, for which
+            // zeros are a value; null pointers with length 0 among them.
+            let (peer, vector, header) = unsafe {
+                (
+                    std::mem::zeroed::<libc::sockaddr_storage>(),
+                    std::mem::zeroed::<libc::iovec>(),
+                    std::mem::zeroed::<libc::mmsghdr>(),
+                )
+            };
+            Self {
+                queries: vec![[0; MAX_QUERY_LEN]; size].into(),
+                peers: vec![peer; size].into(),
+                controls: vec![Control([0; CONTROL_LEN]); size].into(),
+                vectors: vec![vector; size].into(),
+                headers: vec![header; size].into(),
+                replied: Vec::with_capacity(size),
+                replies: vec![Vec::new(); size].into(),
+            }
+        }
+
+        /// Waits for one datagram and takes those that are there with it, as far
+        /// as there is room; says how many.
+        pub(crate) fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+            for index in 0..self.headers.len() {
+                self.vectors[index] = libc::iovec {
+                    iov_base: self.queries[index].as_mut_ptr().cast(),
+                    iov_len: MAX_QUERY_LEN,
+                };
+                let header = &mut self.headers[index].msg_hdr;
+                header.msg_name = (&raw mut self.peers[index]).cast();
+                header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+                header.msg_iov = &raw mut self.vectors[index];
+                header.msg_iovlen = 1;
+                header.msg_control = (&raw mut self.controls[index]).cast();
+                header.msg_controllen = CONTROL_LEN as _;
+                header.msg_flags = 0;
+            }
+            // SAFETY: each header was just set to lead to the buffers at its
+            // place, which this batch owns, with their lengths.
+            let count = unsafe {
+                libc::recvmmsg(
+                    socket.as_raw_fd(),
+                    self.headers.as_mut_ptr(),
+                    self.headers.len() as u32,
+                    libc::MSG_WAITFORONE as _,
+                    ptr::null_mut(),
+                )
+            };
+            self.replied.clear();
+            usize::try_from(count).map_err(|_| io::Error::last_os_error())
+        }
+
+        /// Datagram `index`, who sent it, and the buffer for its reply; `None`
+        /// when it's too long to be a query or its sender can't be told.
+        pub(crate) fn exchange(
+            &mut self,
+            index: usize,
+        ) -> Option<(&[u8], SocketAddr, &mut Vec<u8>)> {
+            let header = &self.headers[index];
+            if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
+                return None;
+            }
+            let octets = self.queries[index].get(..header.msg_len as usize)?;
+            Some((
+                octets,
+                address(&self.peers[index])?,
+                &mut self.replies[index],
+            ))
+        }
+
+        /// Marks the reply to datagram `index` to be sent.
+        pub(crate) fn mark(&mut self, index: usize) {
+            self.replied.push(index);
+        }
+
+        /// Sends the marked replies. One that the system refuses is left out:
+        /// its client asks again.
+        pub(crate) fn send(&mut self, socket: &UdpSocket) {
+            for (slot, &index) in self.replied.iter().enumerate() {
+                self.vectors[slot] = libc::iovec {
+                    iov_base: self.replies[index].as_mut_ptr().cast(),
+                    iov_len: self.replies[index].len(),
+                };
+                // A reply takes the place of a query that was replied to or
+                // dropped, so no header that is still needed is overwritten.
+                let query = self.headers[index].msg_hdr;
+                let header = &mut self.headers[slot].msg_hdr;
+                header.msg_name = query.msg_name;
+                header.msg_namelen = query.msg_namelen;
+                header.msg_control = query.msg_control;
+                header.msg_controllen = query.msg_controllen;
+                header.msg_iov = &raw mut self.vectors[slot];
+                header.msg_iovlen = 1;
+                header.msg_flags = 0;
+            }
+            let mut sent = 0;
+            while sent < self.replied.len() {
+                let rest = &mut self.headers[sent..self.replied.len()];
+                // SAFETY: each header leads to a reply, a peer's address and a
+                // control message that this batch owns, with their lengths.
+                let count = unsafe {
+                    libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as u32, 0)
+                };
+                match usize::try_from(count) {
+                    Ok(count) => sent += count.max(1),
+                    Err(_) if is_interrupted() => {}
+                    Err(_) => sent += 1,
+                }
+            }
+            self.replied.clear();
+        }
+    }
+
+    fn is_interrupted() -> bool {
+        io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+    }
+
+    /// Reads an address as the kernel wrote it.
+    fn address(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
+        let start: *const libc::sockaddr_storage = storage;
+        match i32::from(storage.ss_family) {
+            libc::AF_INET => {
+                // SAFETY: the family says which type the storage holds, and
+                // it's larger and no less aligned than each of them.
+                let v4 = unsafe { &*start.cast::<libc::sockaddr_in>() };
+                let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
+                Some(SocketAddr::from((ip, u16::from_be(v4.sin_port))))
+            }
+            libc::AF_INET6 => {
+                // SAFETY: as above.
+                let v6 = unsafe { &*start.cast::<libc::sockaddr_in6>() };
+                let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+                let port = u16::from_be(v6.sin6_port);
+                Some(SocketAddrV6::new(ip, port, v6.sin6_flowinfo, v6.sin6_scope_id).into())
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod portable {
+    use std::io;
+    use std::net::{SocketAddr, UdpSocket};
+
+    use super::MAX_QUERY_LEN;
+
+    /// Nothing can be noted here.
+    pub fn note_destinations(_: &UdpSocket) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// One datagram and its reply.
+    pub struct Batch {
+        query: Vec<u8>,
+        received: Option<(usize, SocketAddr)>,
+        reply: Vec<u8>,
+        marked: bool,
+    }
+
+    impl Batch {
+        /// Room for one datagram, whatever the size.
+        pub fn new(_: usize) -> Self {
+            // One octet more tells a datagram that was cut.
+            let query = vec![0; MAX_QUERY_LEN + 1];
+            Self {
+                query,
+                received: None,
+                reply: Vec::new(),
+                marked: false,
+            }
+        }
+
+        /// Waits for one datagram.
+        pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+            self.received = Some(socket.recv_from(&mut self.query)?);
+            self.marked = false;
+            Ok(1)
+        }
+
+        /// The query, who sent it, and the buffer for its reply.
+        pub fn exchange(&mut self, _: usize) -> Option<(&[u8], SocketAddr, &mut Vec<u8>)> {
+            let (len, peer) = self.received.filter(|(len, _)| *len <= MAX_QUERY_LEN)?;
+            Some((&self.query[..len], peer, &mut self.reply))
+        }
+
+        /// Marks the reply to be sent.
+        pub fn mark(&mut self, _: usize) {
+            self.marked = true;
+        }
+
+        /// Sends the reply if it's marked.
+        pub fn send(&mut self, socket: &UdpSocket) {
+            if let Some((_, peer)) = self.received.filter(|_| self.marked) {
+                // One that the system refuses is left out: its client asks again.
+                let _ = socket.send_to(&self.reply, peer);
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! DNS over TCP ([RFC 7766]): framing, pipelining, limits, drain.
+//!
+//! ```text
+//! accept (caps) ─▶ read ─▶ frames ─▶ answer each ─▶ write ─▶ read …
+//! ```
+//!
+//! One task a connection. Whatever queries have come are answered before more is
+//! read, so pipelining costs one write for many; a client that doesn't read its
+//! responses isn't read from either. Answers are made in memory at once, so none
+//! overtakes another and none holds another up.
+//!
+//! Each connection holds at most [`MAX_INPUT`] octets of queries and
+//! [`MAX_OUTPUT`] and a message of responses.
+//!
+//! [RFC 7766]: https://www.rfc-editor.org/rfc/rfc7766
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::{Client, Scratch};
+use super::service::Service;
+use crate::telemetry::Transport;
+
+/// Most connections at once; further ones wait in the system's queue.
+pub const MAX_CONNECTIONS: usize = 4096;
+
+/// Most connections of one address elsewhere; further ones are closed. Clients
+/// on this machine, such as a forwarder for all of it, have [`MAX_CONNECTIONS`].
+pub const MAX_CONNECTIONS_PER_ADDRESS: usize = 128;
+
+/// Time after which a connection without a query is closed ([RFC 7766](https://www.rfc-editor.org/rfc/rfc7766) §6.2.3).
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest time that the rest of a query may take, once some of it is there.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest time that a client may take to make room for responses.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Most octets of queries read ahead: one of the largest size and its length.
+const MAX_INPUT: usize = 2 + 65_535;
+
+/// Octets of responses from which on they're written before more is answered.
+const MAX_OUTPUT: usize = 64 << 10;
+
+/// Pause after the system gave no connection, such as for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Takes connections until `stop` is cancelled, then until each has its answers.
+pub async fn serve(listener: TcpListener, service: Arc<Service>, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let addresses = Arc::new(Addresses::default());
+    let mut connections = JoinSet::new();
+    while let Some(accepted) = stop.run_until_cancelled(accept(&listener, &places)).await {
+        while connections.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, peer, place)) => {
+                let Some(counted) = addresses.clone().count(peer.ip()) else {
+                    tracing::debug!(%peer, "closed: the address has its number of connections");
+                    continue;
+                };
+                let connection = Connection::new(stream, peer, service.clone());
+                let stop = stop.clone();
+                connections.spawn(async move {
+                    if let Err(error) = connection.serve(stop).await {
+                        tracing::debug!(%peer, %error, "connection ended");
+                    }
+                    drop((counted, place));
+                });
+            }
+            // One client's reset is no reason to stop, and neither is anything else.
+            Err(error) => {
+                tracing::warn!(%error, "no connection could be taken");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = places
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, place))
+}
+
+/// How many connections each address has; bounded by their total.
+#[derive(Default)]
+struct Addresses(Mutex<HashMap<IpAddr, usize>>);
+
+impl Addresses {
+    /// Counts one more, unless the address has its number.
+    fn count(self: Arc<Self>, address: IpAddr) -> Option<Counted> {
+        let address = address.to_canonical();
+        // Nothing can panic while the lock is held, so it can't be poisoned.
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_default();
+        if *count >= MAX_CONNECTIONS_PER_ADDRESS && !address.is_loopback() {
+            return None;
+        }
+        *count += 1;
+        drop(counts);
+        Some(Counted {
+            addresses: self,
+            address,
+        })
+    }
+}
+
+/// One connection in the count of its address.
+struct Counted {
+    addresses: Arc<Addresses>,
+    address: IpAddr,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut counts = self
+            .addresses
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// One connection and what is under way on it.
+struct Connection {
+    stream: TcpStream,
+    client: Client,
+    service: Arc<Service>,
+    scratch: Scratch,
+    input: Vec<u8>,
+    /// Octets of `input` that were answered.
+    taken: usize,
+    output: Vec<u8>,
+    reply: Vec<u8>,
+}
+
+impl Connection {
+    fn new(stream: TcpStream, peer: SocketAddr, service: Arc<Service>) -> Self {
+        // Responses are written whole, so waiting to fill segments only delays.
+        let _ = stream.set_nodelay(true);
+        Self {
+            stream,
+            client: Client::stream(peer.ip()),
+            service,
+            scratch: Scratch::default(),
+            input: Vec::new(),
+            taken: 0,
+            output: Vec::new(),
+            reply: Vec::new(),
+        }
+    }
+
+    /// Answers until the client ends, is silent for too long, or `stop` is
+    /// cancelled. What has come until then is answered.
+    async fn serve(mut self, stop: CancellationToken) -> io::Result<()> {
+        loop {
+            while let Some((start, end)) = self.next_frame() {
+                self.answer(start, end);
+                if self.output.len() >= MAX_OUTPUT {
+                    self.flush().await?;
+                }
+            }
+            self.flush().await?;
+            self.input.drain(..self.taken);
+            self.taken = 0;
+            let patience = if self.input.is_empty() {
+                IDLE_TIMEOUT
+            } else {
+                READ_TIMEOUT
+            };
+            // A half-closed connection still gets its answers: they're out by now.
+            let read = stop
+                .run_until_cancelled(timeout(patience, self.read()))
+                .await;
+            let more = match read {
+                Some(Ok(read)) => read?,
+                // It was silent for too long, or the server stops.
+                Some(Err(_)) | None => false,
+            };
+            if !more {
+                return self.stream.shutdown().await;
+            }
+        }
+    }
+
+    /// Where the next whole message lies in `input`.
+    fn next_frame(&self) -> Option<(usize, usize)> {
+        let rest = &self.input[self.taken..];
+        let len = usize::from(u16::from_be_bytes(*rest.first_chunk()?));
+        let start = self.taken + 2;
+        (rest.len() >= 2 + len).then_some((start, start + len))
+    }
+
+    fn answer(&mut self, start: usize, end: usize) {
+        self.taken = end;
+        let (query, reply) = (&self.input[start..end], &mut self.reply);
+        if self
+            .service
+            .answer(query, self.client, Transport::Tcp, &mut self.scratch, reply)
+        {
+            // Composed for a limit of 65 535 octets.
+            self.output
+                .extend_from_slice(&(self.reply.len() as u16).to_be_bytes());
+            self.output.extend_from_slice(&self.reply);
+        }
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        if !self.output.is_empty() {
+            timeout(WRITE_TIMEOUT, self.stream.write_all(&self.output)).await??;
+            self.output.clear();
+        }
+        Ok(())
+    }
+
+    /// Reads what there is; `false` at the client's end.
+    async fn read(&mut self) -> io::Result<bool> {
+        let mut room = (&mut self.stream).take((MAX_INPUT - self.input.len()) as u64);
+        Ok(room.read_buf(&mut self.input).await? != 0)
+    }
+}

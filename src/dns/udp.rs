@@ -1,0 +1,105 @@
+//! DNS over UDP: a socket and a thread per core.
+//!
+//! Each worker takes a batch of datagrams, answers each in place, and sends the
+//! replies as a batch. Workers share an address (SO_REUSEPORT) and nothing else,
+//! so the kernel spreads clients over them. A worker holds its batch of buffers
+//! and no queue: what it can't keep up with waits in its socket's buffer, and is
+//! dropped there when that is full, as UDP's clients expect.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::answer::{Client, Scratch};
+use super::mmsg::{Batch, note_destinations};
+use super::service::Service;
+use crate::telemetry::Transport;
+
+/// Datagrams of one batch: enough to spread the cost of a system call, few
+/// enough that the first reply isn't held up.
+const BATCH: usize = 32;
+
+/// Longest wait for a datagram, after which a worker looks whether to stop.
+const LOOK_UP: Duration = Duration::from_millis(200);
+
+/// Pause after an error that isn't about one datagram.
+const ERROR_PAUSE: Duration = Duration::from_millis(100);
+
+/// Octets of a socket's receive buffer that are asked for; the system may give less.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// Binds `workers` sockets to one address. Port 0 takes a free one for all.
+pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<UdpSocket>> {
+    let first = bind_one(address)?;
+    let bound = first.local_addr()?;
+    let rest = (1..workers).map(|_| bind_one(bound));
+    std::iter::once(Ok(first)).chain(rest).collect()
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
+    #[cfg(unix)]
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        // Of IPv6 alone, so that `[::]` and `0.0.0.0` can stand side by side.
+        socket.set_only_v6(true)?;
+    }
+    // A smaller buffer is no reason not to serve.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    socket.bind(&address.into())?;
+    socket.set_read_timeout(Some(LOOK_UP))?;
+    let socket = UdpSocket::from(socket);
+    if address.ip().is_unspecified() {
+        note_destinations(&socket)?;
+    }
+    Ok(socket)
+}
+
+/// Answers what comes to `socket` until `stop` is set.
+pub fn run(socket: &UdpSocket, service: &Arc<Service>, stop: &AtomicBool) {
+    let mut batch = Batch::new(BATCH);
+    let mut scratch = Scratch::default();
+    while !stop.load(Ordering::Relaxed) {
+        let count = match batch.receive(socket) {
+            Ok(count) => count,
+            Err(error) if is_quiet(&error) => continue,
+            Err(error) => {
+                tracing::warn!(%error, "no datagrams could be taken");
+                std::thread::park_timeout(ERROR_PAUSE);
+                continue;
+            }
+        };
+        for index in 0..count {
+            answer(&mut batch, index, service, &mut scratch);
+        }
+        batch.send(socket);
+    }
+}
+
+/// Nothing came in time, a signal did, or an earlier reply found nobody.
+fn is_quiet(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, Interrupted, TimedOut, WouldBlock};
+    matches!(
+        error.kind(),
+        WouldBlock | TimedOut | Interrupted | ConnectionRefused
+    )
+}
+
+fn answer(batch: &mut Batch, index: usize, service: &Service, scratch: &mut Scratch) {
+    let Some((query, peer, reply)) = batch.exchange(index) else {
+        return;
+    };
+    // A reply to port 0 can't be sent.
+    let client = Client::datagram(peer.ip());
+    if peer.port() != 0 && service.answer(query, client, Transport::Udp, scratch, reply) {
+        batch.mark(index);
+    }
+}

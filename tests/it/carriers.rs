@@ -1,0 +1,283 @@
+//! Every way to an answer gives the same one: called directly, over UDP, over
+//! TCP, and through hickory-server's adapter.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hickory_proto::op::Message;
+use hickory_proto::rr::RecordType;
+use namebeat::api::Registration;
+use namebeat::dns::answer::{Authority, Client, Scratch};
+use namebeat::dns::hickory::Adapter;
+use namebeat::dns::service::Service;
+use namebeat::dns::zones::Zones;
+use namebeat::dns::{stream, udp};
+use namebeat::name::DomainName;
+use namebeat::registry::Registry;
+use namebeat::registry::instance::Instance;
+use namebeat::registry::table::TableConfig;
+use namebeat::telemetry::{Instruments, QuerySampler, Transport};
+use namebeat::time::Clock;
+use proptest::prelude::*;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::{DEADLINE, TempDir, query, receive_framed, send_framed};
+
+const ZONE: &str = r"
+@ 300 SOA ns host 1 2 3 4 60
+@ 300 NS ns
+ns 300 A 192.0.2.1
+www 300 A 192.0.2.2
+alias 300 CNAME web.svc.internal.
+*.wild 300 TXT text
+cut 300 NS ns.cut
+ns.cut 300 A 192.0.2.3
+old 300 DNAME new
+";
+
+/// One service behind three carriers.
+struct Carriers {
+    service: Arc<Service>,
+    registry: Registry,
+    runtime: tokio::runtime::Runtime,
+    udp: SocketAddr,
+    tcp: SocketAddr,
+    hickory: SocketAddr,
+    stop: CancellationToken,
+    stop_udp: Arc<AtomicBool>,
+    worker: Option<std::thread::JoinHandle<()>>,
+    _zones: TempDir,
+}
+
+impl Carriers {
+    fn start() -> Self {
+        let zones = TempDir::new("carriers");
+        zones.write("corp.example.zone", ZONE);
+        let origin = DomainName::parse("svc.internal.", None).unwrap();
+        let negative_ttl = Duration::from_secs(2);
+        let loaded = Zones::load(Some(zones.path()), &origin, &[], negative_ttl).unwrap();
+        let table = TableConfig {
+            ttl: Duration::from_secs(5),
+            negative_ttl,
+            max_instances: 1000,
+        };
+        let instruments = Arc::new(Instruments::off());
+        let free = Arc::new(|_: &Instance| None);
+        let registry = Registry::start(table, free, instruments.clone(), Clock::start()).unwrap();
+        let service = Arc::new(Service {
+            authority: Authority::new(Arc::new(loaded.0), registry.clone(), 1232),
+            instruments,
+            sampler: QuerySampler::new(0),
+        });
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let local: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let socket = udp::bind(local, 1).unwrap().remove(0);
+        let udp = socket.local_addr().unwrap();
+        let (stop, stop_udp) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
+        let (carried, stopping) = (service.clone(), stop_udp.clone());
+        let worker = std::thread::spawn(move || udp::run(&socket, &carried, &stopping));
+        let listener = runtime.block_on(TcpListener::bind(local)).unwrap();
+        let tcp = listener.local_addr().unwrap();
+        runtime.spawn(stream::serve(listener, service.clone(), stop.clone()));
+        let socket = runtime
+            .block_on(tokio::net::UdpSocket::bind(local))
+            .unwrap();
+        let hickory = socket.local_addr().unwrap();
+        let adapter = Adapter(service.clone());
+        runtime.spawn(async move {
+            let mut server = hickory_server::Server::new(adapter);
+            server.register_socket(socket);
+            server.block_until_done().await
+        });
+        Self {
+            service,
+            registry,
+            runtime,
+            udp,
+            tcp,
+            hickory,
+            stop,
+            stop_udp,
+            worker: Some(worker),
+            _zones: zones,
+        }
+    }
+
+    fn register(&self, id: u8, service: u8, v6: bool, tag: &str) {
+        let host = if v6 {
+            format!("fd00::{id}")
+        } else {
+            format!("10.0.0.{id}")
+        };
+        let body = serde_json::json!({
+            "id": format!("i{id}"), "name": format!("s{service}"), "host": host,
+            "port": 80, "tags": {"env": tag}, "version": format!("1.{id}"),
+        });
+        let registration: Registration = serde_json::from_value(body).unwrap();
+        let instance = Instance::try_from(registration).unwrap();
+        let registered = self.registry.register(vec![instance], true);
+        self.runtime
+            .block_on(registered)
+            .unwrap()
+            .remove(0)
+            .unwrap();
+    }
+
+    fn direct(&self, message: &[u8], datagram: bool) -> Vec<u8> {
+        let local = "127.0.0.1".parse().unwrap();
+        let (client, transport) = match datagram {
+            true => (Client::datagram(local), Transport::Udp),
+            false => (Client::stream(local), Transport::Tcp),
+        };
+        let mut reply = Vec::new();
+        let scratch = &mut Scratch::default();
+        assert!(
+            self.service
+                .answer(message, client, transport, scratch, &mut reply)
+        );
+        reply
+    }
+
+    fn over_udp(&self, server: SocketAddr, message: &[u8]) -> Vec<u8> {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket.send_to(message, server).unwrap();
+        let mut octets = vec![0; 65_535];
+        let (len, from) = socket.recv_from(&mut octets).unwrap();
+        assert_eq!(from, server);
+        octets.truncate(len);
+        octets
+    }
+
+    fn over_tcp(&self, message: &[u8]) -> Vec<u8> {
+        let mut stream = TcpStream::connect(self.tcp).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        send_framed(&mut stream, message);
+        receive_framed(&mut stream)
+    }
+}
+
+impl Drop for Carriers {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.stop_udp.store(true, Ordering::Relaxed);
+        if let Some(worker) = self.worker.take() {
+            assert!(worker.join().is_ok() || std::thread::panicking());
+        }
+    }
+}
+
+/// What a response says, but for the order of records, which is drawn.
+fn meaning(octets: &[u8]) -> (Vec<u8>, BTreeMap<String, usize>) {
+    let message = Message::from_vec(octets).unwrap();
+    let mut records = BTreeMap::new();
+    for (section, all) in [
+        ("an", &message.answers),
+        ("au", &message.authorities),
+        ("ad", &message.additionals),
+    ] {
+        for record in all {
+            *records.entry(format!("{section} {record}")).or_default() += 1;
+        }
+    }
+    let edns = message
+        .edns
+        .map(|edns| format!("{edns:?}"))
+        .unwrap_or_default();
+    records.insert(edns, 1);
+    (octets[..6].to_vec(), records)
+}
+
+/// All of the meaning but the additional section.
+fn essential(octets: &[u8]) -> (Vec<u8>, BTreeMap<String, usize>) {
+    let (header, mut records) = meaning(octets);
+    records.retain(|text, _| !text.starts_with("ad "));
+    (header, records)
+}
+
+fn truncated(octets: &[u8]) -> bool {
+    octets[2] & 0x02 != 0
+}
+
+fn qname() -> impl Strategy<Value = String> {
+    let label = prop_oneof![
+        Just("s1"),
+        Just("s2"),
+        Just("s3"),
+        Just("i1"),
+        Just("I2"),
+        Just("tag"),
+        Just("env"),
+        Just("prod"),
+        Just("version"),
+        Just("1"),
+        Just("_tcp"),
+        Just("_s1"),
+        Just("_http"),
+        Just("www"),
+        Just("alias"),
+        Just("wild"),
+        Just("cut"),
+        Just("old"),
+        Just("*"),
+        Just("x"),
+    ];
+    let zone = prop_oneof![
+        4 => Just("svc.internal."), 1 => Just("SVC.Internal."), 3 => Just("corp.example."),
+        1 => Just("example."),
+    ];
+    (prop::collection::vec(label, 0..4), zone).prop_map(|(labels, zone)| {
+        [labels.join("."), zone.to_owned()]
+            .join(".")
+            .trim_start_matches('.')
+            .to_owned()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn all_carriers_agree(
+        registrations in prop::collection::vec((1u8..20, 1u8..4, any::<bool>(), "prod|test"), 0..8),
+        questions in prop::collection::vec((qname(), prop::sample::select(vec![1u16, 2, 5, 6, 16, 28, 33, 43, 255])), 1..20),
+        payload in prop::option::of(512u16..2000),
+    ) {
+        thread_local! {
+            static CARRIERS: Carriers = Carriers::start();
+        }
+        CARRIERS.with(|carriers| {
+            for (id, service, v6, tag) in &registrations {
+                carriers.register(*id, *service, *v6, tag);
+            }
+            for (name, qtype) in &questions {
+                let message = query(name, RecordType::from(*qtype), payload);
+                let limit = usize::from(payload.unwrap_or(512));
+                let direct = carriers.direct(&message, true);
+                let udp = carriers.over_udp(carriers.udp, &message);
+                prop_assert_eq!(essential(&udp), essential(&direct), "{}", name);
+                let hickory = carriers.over_udp(carriers.hickory, &message);
+                prop_assert!(hickory.len() <= limit && udp.len() <= limit);
+                // hickory-server's longer encoding may have to cut where we need not.
+                if truncated(&hickory) == truncated(&udp) && !truncated(&udp) {
+                    prop_assert_eq!(essential(&hickory), essential(&direct), "{}", name);
+                }
+                // Which addresses go first for want of room is drawn; with room, none does.
+                if direct.len() + 300 < limit {
+                    prop_assert_eq!(&meaning(&udp), &meaning(&direct), "{}", name);
+                    prop_assert_eq!(&meaning(&hickory), &meaning(&direct), "{}", name);
+                }
+                let stream = meaning(&carriers.direct(&message, false));
+                prop_assert_eq!(&meaning(&carriers.over_tcp(&message)), &stream, "{}", name);
+            }
+            Ok(())
+        })?;
+    }
+}
