@@ -6,9 +6,12 @@
 //! that reason, so that the error names what is allowed, not a Rust type.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
 use chrono::{DateTime, Utc};
-use serde::de::IgnoredAny;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::time::TimeSpan;
@@ -47,6 +50,7 @@ pub struct Registration {
     #[serde(deserialize_with = "present")]
     pub lease: Option<Option<String>>,
     /// What to probe.
+    #[serde(deserialize_with = "optional_object")]
     pub health_check: Option<HealthCheck>,
     /// Set by the server. Taken and left aside, so that what was read can be sent back.
     pub registration_time: IgnoredAny,
@@ -59,6 +63,39 @@ pub struct Registration {
 /// Tells `"lease": null` from a `lease` that was left out.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
+}
+
+fn optional_object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let object = Option::<Object<T>>::deserialize(deserializer)?;
+    Ok(object.map(|Object(inner)| inner))
+}
+
+/// A `T` read from a JSON object alone. What serde derives would take an array
+/// of the fields in their order, too.
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
 }
 
 /// What to probe, in a [`Registration`] and in an [`Instance`].
@@ -184,20 +221,10 @@ pub struct Renewed {
     pub lease: Option<Lease>,
 }
 
-/// Body of `POST /v1/heartbeats`: `{"ids": [...]}`, or the array alone.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum Heartbeats {
-    /// The ids in an object.
-    Object(HeartbeatIds),
-    /// The ids alone.
-    Array(Vec<String>),
-}
-
-/// The object form of [`Heartbeats`].
+/// Body of `POST /v1/heartbeats`; the array of ids alone is taken, too.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HeartbeatIds {
+pub struct Heartbeats {
     /// Ids of the instances to renew.
     pub ids: Vec<String>,
 }

@@ -255,7 +255,9 @@ impl Config {
             },
             trace_queries: settings.trace_queries.unwrap_or(1000),
             allow_unprotected_api: settings.allow_unprotected_api.unwrap_or(false),
-            data_dir: settings.data_dir,
+            data_dir: settings
+                .data_dir
+                .filter(|_| settings.ephemeral != Some(true)),
         }
     }
 }

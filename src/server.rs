@@ -28,8 +28,12 @@ use crate::telemetry::Instruments;
 use crate::telemetry::QuerySampler;
 use crate::time::Clock;
 
-/// Longest time that requests under way may take when the server stops.
+/// Longest time that requests under way may take when the server stops, beyond
+/// the TTL that a `DELETE ?wait=true` may be waiting for.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Longest time in all that the server takes to stop.
+const MAX_GRACE: Duration = Duration::from_secs(60);
 
 /// How often another free port is tried when TCP's is taken where UDP's is free.
 const PORT_TRIES: usize = 32;
@@ -160,10 +164,10 @@ impl Server {
             () = dns.ended.cancelled() => Err(ServeError::ended("DNS")),
         };
         stop.cancel();
-        let drained =
-            tokio::time::timeout(GRACE, async { while parts.join_next().await.is_some() {} });
-        if drained.await.is_err() {
-            tracing::warn!("requests that take longer than {GRACE:?} were ended");
+        let grace = GRACE.saturating_add(self.config.table.ttl).min(MAX_GRACE);
+        let drained = async { while parts.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, drained).await.is_err() {
+            tracing::warn!("requests that take longer than {grace:?} were ended");
         }
         dns.join().await;
         ended

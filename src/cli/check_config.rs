@@ -16,9 +16,9 @@ pub(super) fn run(arguments: ServerArguments) -> Result<(), CommandError> {
         .collect();
     println!("dns = [{}]", dns.join(", "));
     println!("http = \"{}\"", config.http);
-    println!("zone = \"{}\"", config.zone);
+    println!("zone = {}", quoted(&config.zone.to_string()));
     if let Some(dir) = &config.zones {
-        println!("zones = {:?}", dir.display().to_string());
+        println!("zones = {}", quoted(&dir.display().to_string()));
     }
     println!("workers = {}", config.workers);
     println!("ttl = \"{}\"", TimeSpan(config.table.ttl));
@@ -30,4 +30,11 @@ pub(super) fn run(arguments: ServerArguments) -> Result<(), CommandError> {
     println!("allow_unprotected_api = {}", config.allow_unprotected_api);
     println!("# The settings are good.");
     Ok(())
+}
+
+/// A TOML string. What JSON escapes, TOML escapes alike, and one character more.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text)
+        .to_string()
+        .replace('\u{7f}', "\\u007f")
 }

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use super::json::{RawBody, read, read_value, respond};
+use super::json::{RawBody, Segment, read, read_object, read_value, respond};
 use super::problem::Problem;
 use super::{Api, convert};
 use crate::api;
@@ -21,10 +21,10 @@ use crate::time::Moment;
 /// `PUT /v1/instances/{id}`: registers or replaces.
 pub(super) async fn put(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
-    let mut registration: api::Registration = refused_counts(&api, read(&body))?;
+    let mut registration: api::Registration = refused_counts(&api, read_object(&body))?;
     let path_id = parse_id(&id)?;
     if let Some(body_id) = &registration.id
         && !body_id.eq_ignore_ascii_case(path_id.as_str())
@@ -43,7 +43,7 @@ pub(super) async fn create(
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
     if !body.trim_ascii_start().starts_with(b"[") {
-        let registration = refused_counts(&api, read(&body))?;
+        let registration = refused_counts(&api, read_object(&body))?;
         let result = register(&api, vec![Ok(registration)], false).await?.pop();
         return created(&api, result.ok_or(crate::registry::Stopped)??);
     }
@@ -163,7 +163,7 @@ fn describe(api: &Api, registered: &Registered) -> api::Registered {
 /// `GET /v1/instances/{id}`.
 pub(super) async fn read_one(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Problem> {
     let id = parse_id(&id)?;
     api.instruments.discovered();
@@ -181,11 +181,11 @@ pub(super) async fn read_one(
 /// `POST /v1/instances/{id}/heartbeat`.
 pub(super) async fn heartbeat(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
     if !body.trim_ascii().is_empty() {
-        read::<Nothing>(&body)?;
+        read_object::<Nothing>(&body)?;
     }
     let id = parse_id(&id)?;
     let renewed = api.registry.heartbeat(id.as_str());
@@ -206,9 +206,9 @@ pub(super) async fn heartbeats(
     State(api): State<Api>,
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
-    let ids = match read(&body)? {
-        api::Heartbeats::Object(object) => object.ids,
-        api::Heartbeats::Array(ids) => ids,
+    let ids = match body.trim_ascii_start().first() {
+        Some(b'[') => read(&body)?,
+        _ => read_object::<api::Heartbeats>(&body)?.ids,
     };
     let asked = ids.len();
     let is_unknown = |id: &String| match parse_id(id) {
@@ -225,32 +225,28 @@ pub(super) async fn heartbeats(
     ))
 }
 
-/// Options of `DELETE /v1/instances/{id}`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DeregisterOptions {
-    /// Answer only once the instance is drained.
-    #[serde(default)]
-    wait: bool,
-}
-
-/// `DELETE /v1/instances/{id}`.
+/// `DELETE /v1/instances/{id}`, with `?wait=true` answered once it is drained.
 pub(super) async fn deregister(
     State(api): State<Api>,
-    Path(id): Path<String>,
-    options: Result<Query<DeregisterOptions>, axum::extract::rejection::QueryRejection>,
+    Segment(id): Segment,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let Query(options) = options.map_err(|rejection| {
-        let status = StatusCode::BAD_REQUEST;
-        Problem::new(status, "parameter", "A parameter can't be taken").detail(format!(
-            "{}; the only one is wait=true",
-            rejection.body_text()
-        ))
-    })?;
+    let mut wait = false;
+    for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        wait = match (&*key, &*value) {
+            ("wait", "true" | "") => true,
+            ("wait", "false") => false,
+            _ => {
+                let detail =
+                    format!("{key}={value} is unknown; allowed is wait=true or wait=false");
+                return Err(Problem::parameter(detail));
+            }
+        };
+    }
     let id = parse_id(&id)?;
     let drained_at = api.registry.deregister(id.clone()).await?;
     let drained_at = drained_at.ok_or_else(|| Problem::unknown_instance(id.as_str()))?;
-    if options.wait {
+    if wait {
         tokio::time::sleep(drained_at.left_at(api.registry.now())).await;
     }
     Ok(drained(&api, drained_at))
@@ -259,7 +255,7 @@ pub(super) async fn deregister(
 /// `POST /v1/instances/{id}/drain`.
 pub(super) async fn drain(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Problem> {
     let id = parse_id(&id)?;
     let drained_at = api.registry.drain(id.clone()).await?;
@@ -271,7 +267,7 @@ pub(super) async fn drain(
 /// `POST /v1/instances/{id}/resume`.
 pub(super) async fn resume(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Response, Problem> {
     let id = parse_id(&id)?;
     let member = api.registry.resume(id.clone()).await?;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, Request};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
@@ -11,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::MAX_BODY_LEN;
 use super::problem::Problem;
+use crate::api;
 
 /// Longest time that a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -53,27 +56,51 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     }
 }
 
+/// The one parameter of a path, as text.
+pub(super) struct Segment(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(text) =
+            Path::from_request_parts(parts, state)
+                .await
+                .map_err(|rejection: PathRejection| {
+                    Problem::new(StatusCode::BAD_REQUEST, "path", "The path can't be read")
+                        .detail(rejection.body_text())
+                })?;
+        Ok(Self(text))
+    }
+}
+
 /// Reads JSON text as a `T`.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if body.trim_ascii().is_empty() {
         return Err(malformed("the body is empty; send a JSON document"));
     }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        shape_error(&path, error.inner())
-    })?;
+    let value = serde_path_to_error::deserialize(&mut json).map_err(shape_error)?;
     json.end().map_err(|error| malformed(error.to_string()))?;
     Ok(value)
 }
 
-/// Reads a JSON value that was parsed before as a `T`.
-pub(super) fn read_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
-    serde_path_to_error::deserialize(value)
-        .map_err(|error| shape_error(&error.path().to_string(), error.inner()))
+/// Reads a JSON object as a `T`.
+pub(super) fn read_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    read(body).map(|api::Object(object)| object)
 }
 
-fn shape_error(path: &str, error: &serde_json::Error) -> Problem {
+/// Reads a JSON object that was parsed before as a `T`.
+pub(super) fn read_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(value)
+        .map(|api::Object(object)| object)
+        .map_err(shape_error)
+}
+
+fn shape_error(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    // `addresses.1`, as the errors of registrations have it.
+    let path = error.path().to_string().replace('[', ".").replace(']', "");
+    let error = error.inner();
     if !error.is_data() {
         return malformed(error.to_string());
     }
@@ -82,11 +109,47 @@ fn shape_error(path: &str, error: &serde_json::Error) -> Problem {
         "invalid-field",
         "A field can't be taken as it is",
     );
-    // The path of a field that is unknown ends at the object around it.
-    match path {
-        "." | "?" => problem.detail(error.to_string()),
-        path => problem.detail(format!("{path}: {error}")).field(path),
+    let text = plain(&error.to_string());
+    // The path of a field that is unknown ends at the object around it, so that
+    // the field is the word between the first backquotes.
+    let unknown = text
+        .strip_prefix("unknown field `")
+        .and_then(|rest| rest.split_once('`'));
+    let around = Some(path).filter(|path| !matches!(path.as_str(), "." | "?"));
+    match (unknown, around) {
+        (Some((name, _)), Some(around)) if !around.ends_with(name) => {
+            let field = format!("{around}.{name}");
+            problem.detail(format!("{field}: {text}")).field(field)
+        }
+        (_, Some(path)) => problem.detail(format!("{path}: {text}")).field(path),
+        (Some((name, _)), None) => problem.detail(text.clone()).field(name),
+        (None, None) => problem.detail(text),
     }
+}
+
+/// serde's message in words of JSON: without Rust's types, positions that the
+/// path tells better, and fields that only the server sets.
+fn plain(text: &str) -> String {
+    let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
+    let mut text = text.to_owned();
+    for (rust, json) in [
+        ("expected i64", "expected a whole number"),
+        ("expected u64", "expected a whole number"),
+        ("expected struct Registration", "expected an object"),
+        ("expected struct HealthCheck", "expected an object"),
+        (
+            "expected struct Heartbeats",
+            "expected {\"ids\": [...]} or an array",
+        ),
+        ("expected struct Nothing", "expected {} or no body"),
+        ("floating point `", "number `"),
+        ("unit value", "null"),
+        (", `registration_time`, `last_heartbeat`, `state`", ""),
+        ("there are no fields", "this call takes no fields"),
+    ] {
+        text = text.replace(rust, json);
+    }
+    text
 }
 
 fn malformed(detail: impl Into<String>) -> Problem {

@@ -22,6 +22,7 @@ mod serve;
 mod services;
 mod trace;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -113,19 +114,32 @@ async fn wrong_method(request: Request) -> Response {
 
 /// Refuses what a page of another site has a browser send: without tokens, the
 /// browser's place on this network is all that such a request would need.
+///
+/// A page is at home here when its origin is the host it calls, by an address or
+/// as `localhost`. Any other name could be made to point here by its owner.
 async fn same_origin(request: Request, next: Next) -> Response {
     let headers = request.headers();
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text(header::HOST).or_else(|| request.uri().authority().map(|host| host.as_str()));
-    let foreign = headers.contains_key(header::ORIGIN)
-        && text(header::ORIGIN)
-            .and_then(|origin| origin.split_once("://"))
-            .map(|(_, host)| host)
-            != host;
-    if foreign {
-        return Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "Sent by a foreign page")
-            .detail("the Origin header names another site than the Host header; call the API from a program or from its own pages".to_owned())
+    let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://"));
+    let at_home = text(header::HOST)
+        .is_some_and(|host| is_own(host) && origin.is_some_and(|(_, origin)| origin == host));
+    if headers.contains_key(header::ORIGIN) && !at_home {
+        let title = "Sent by a foreign page";
+        return Problem::new(StatusCode::FORBIDDEN, "foreign-origin", title)
+            .detail(
+                "the Origin header isn't this server by its address or as localhost; \
+                 call the API from a program, which sends no Origin",
+            )
             .into_response();
     }
     next.run(request).await
+}
+
+/// Whether a host, with or without a port, is an address or `localhost`.
+fn is_own(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    host.parse::<SocketAddr>().is_ok()
+        || host.parse::<IpAddr>().is_ok()
+        || name.parse::<IpAddr>().is_ok()
+        || name.eq_ignore_ascii_case("localhost")
 }

@@ -44,6 +44,12 @@ impl Problem {
         self
     }
 
+    /// A parameter of the query string can't be taken.
+    pub(super) fn parameter(detail: impl Into<String>) -> Self {
+        let title = "A parameter can't be taken as it is";
+        Self::new(StatusCode::BAD_REQUEST, "parameter", title).detail(detail)
+    }
+
     /// No such instance: what a heartbeat is told when it must register again.
     pub(super) fn unknown_instance(id: &str) -> Self {
         Self::new(

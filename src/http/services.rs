@@ -1,10 +1,10 @@
 //! Calls about services: discover with filters, and totals.
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::json::respond;
+use super::json::{Segment, respond};
 use super::problem::Problem;
 use super::{Api, convert};
 use crate::api;
@@ -38,7 +38,7 @@ pub(super) async fn list(
 /// `GET /v1/services/{name}`.
 pub(super) async fn read(
     State(api): State<Api>,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let filter = Filter::parse(query.as_deref())?;
@@ -106,11 +106,15 @@ impl Filter {
         let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         for (key, value) in pairs {
             match &*key {
-                "all" => filter.all = value.parse().map_err(|_| wrong("all is true or false"))?,
+                "all" => {
+                    filter.all = value
+                        .parse()
+                        .map_err(|_| Problem::parameter("all is true or false"))?
+                }
                 "tag" => {
                     let (key, value) = value
                         .split_once(':')
-                        .ok_or_else(|| wrong("write tag=KEY:VALUE"))?;
+                        .ok_or_else(|| Problem::parameter("write tag=KEY:VALUE"))?;
                     filter
                         .tags
                         .push((key.to_ascii_lowercase(), value.to_ascii_lowercase()));
@@ -118,7 +122,7 @@ impl Filter {
                 "version" => filter.version = Some(value.into_owned()),
                 "protocol" => filter.protocol = Some(value.to_ascii_lowercase()),
                 key => {
-                    return Err(wrong(&format!(
+                    return Err(Problem::parameter(format!(
                         "{key:?} is unknown; allowed are all, tag, version and protocol"
                     )));
                 }
@@ -150,13 +154,4 @@ impl Filter {
                     .is_none_or(|name| instance.protocol.as_str() == name)
         })
     }
-}
-
-fn wrong(detail: &str) -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "parameter",
-        "A parameter can't be taken",
-    )
-    .detail(detail)
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use crate::time::Moment;
 
-/// End of a lease that was revoked: before every moment at which it could be read.
-const REVOKED: u64 = 0;
+/// End of a lease that has expired: before every moment at which it could be read.
+const EXPIRED: u64 = 0;
 
 /// End of a lease without a term.
 const NEVER: u64 = u64::MAX;
@@ -21,7 +21,7 @@ const NEVER: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Lease {
     term: Option<Duration>,
-    /// Nanoseconds of the [`Moment`] at which it ends; [`REVOKED`] or [`NEVER`].
+    /// Nanoseconds of the [`Moment`] at which it ends; [`EXPIRED`] or [`NEVER`].
     ends: AtomicU64,
     /// Nanoseconds of the [`Moment`] of the last renewal.
     renewed: AtomicU64,
@@ -83,14 +83,9 @@ impl Lease {
     pub fn expire(&self, now: Moment) -> bool {
         self.ends
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |ends| {
-                (ends <= now.as_nanos()).then_some(REVOKED)
+                (ends <= now.as_nanos()).then_some(EXPIRED)
             })
             .is_ok()
-    }
-
-    /// Ends it for good, whatever is left.
-    pub fn revoke(&self) {
-        self.ends.store(REVOKED, Ordering::Release);
     }
 }
 
@@ -121,13 +116,11 @@ mod tests {
     }
 
     #[test]
-    fn without_a_term_it_runs_until_revoked() {
+    fn without_a_term_it_never_ends() {
         let lease = Lease::grant(None, at(0));
         assert_eq!(lease.left(LAST), Some(Duration::MAX));
         assert_eq!(lease.renew(at(5)), Ok(None));
         assert!(!lease.expire(LAST));
-        lease.revoke();
-        assert_eq!(lease.left(at(1)), None);
     }
 
     proptest! {

@@ -340,7 +340,7 @@ fn term(lease: Option<Option<String>>, checked: bool) -> Result<Option<Duration>
         Some(None) if checked => Ok(None),
         Some(None) => Err(InvalidField::new(
             "lease",
-            "is null and there is no health_check; without heartbeats something must probe it",
+            "is null and nothing is probed, so nothing would tell that it ended; give a term such as \"30s\", or a health_check whose kind isn't \"none\"",
         )),
         Some(Some(text)) => span("lease", &text, MIN_TERM, MAX_TERM).map(Some),
     }

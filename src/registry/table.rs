@@ -24,8 +24,10 @@ use crate::name::{InstanceId, ServiceName};
 use crate::time::Moment;
 
 /// Added to the TTL in `drained_at`: the time that a decision takes to be
-/// published and that an answer given just before takes to arrive.
-const DRAIN_MARGIN: Duration = Duration::from_millis(500);
+/// published and that an answer given just before takes to arrive, and the part
+/// of a second by which caches that count in whole ones are late (unbound's
+/// answers were seen 1 s after their TTL).
+const DRAIN_MARGIN: Duration = Duration::from_millis(1500);
 
 /// Settings of the table.
 #[derive(Clone, Debug)]
@@ -76,7 +78,10 @@ pub enum RegisterError {
     #[error("the registry holds {0} instances, which is its limit (max_instances)")]
     Full(usize),
     /// A static zone has the name already.
-    #[error("the name {0} is in a static zone file; choose another")]
+    #[error(
+        "the name {0} is static in the discovery zone, by its zone file or as its name server; \
+         choose another"
+    )]
     Collides(String),
 }
 
@@ -128,9 +133,8 @@ impl Table {
                 },
             );
         }
-        if let Some(former) = &former {
-            former.entry.lease.revoke();
-        }
+        // The former lease isn't ended: until the new view is published, readers
+        // still answer with it.
         self.homes.insert(
             member.instance().id.clone(),
             member.instance().service.clone(),

@@ -84,7 +84,7 @@ impl Withdrawn {
             Self::Draining => "draining",
             Self::Expired => "expired",
             Self::HostUnknown => "without a known address",
-            Self::Left => "left",
+            Self::Left => "deregistered",
         }
     }
 }

@@ -31,6 +31,9 @@ const BATCH: usize = 1024;
 /// Longest time between two looks at the leases.
 const TICK: Duration = Duration::from_millis(250);
 
+/// Most expiries of one look that are logged one by one.
+const LOGGED: usize = 10;
+
 /// A change to the table, and where its result goes.
 pub(super) enum Command {
     /// Register these, replacing known ids or refusing them.
@@ -185,9 +188,14 @@ impl Writer {
             return;
         }
         self.instruments.expired(expired.len() as u64);
-        for entry in expired {
+        if expired.len() > LOGGED {
+            tracing::info!(instances = expired.len(), "leases ended");
+        }
+        for (nth, entry) in expired.iter().enumerate() {
             let instance = &entry.instance;
-            tracing::info!(id = %instance.id, service = %instance.service, "lease ended");
+            if nth < LOGGED {
+                tracing::info!(id = %instance.id, service = %instance.service, "lease ended");
+            }
             self.directory.strike(&instance.id);
             self.feed.ended(instance.id.clone());
         }

@@ -89,7 +89,9 @@ pub(super) fn install(telemetry: &Telemetry) -> Result<(), TelemetryError> {
     let stderr = fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(color)
-        .with_filter(log_filter(&text)?);
+        // Without spans: their fields would stand before every line, and a line
+        // says what it has to say itself.
+        .with_filter(log_filter(&text)?.and(filter_fn(|meta| meta.is_event())));
     // An `EnvFilter` can't be cloned.
     let otlp = telemetry.layers(log_filter(&text)?);
     let subscriber = Registry::default().with(stderr).with(otlp);

@@ -8,7 +8,9 @@
     reason = "a test binary exports nothing; pub marks what other files use"
 )]
 
+mod api;
 mod carriers;
+mod cli;
 mod collector;
 mod dig;
 mod harness;

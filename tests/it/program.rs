@@ -38,9 +38,14 @@ pub struct Program {
 impl Program {
     /// Starts it with further arguments and variables, and waits for its addresses.
     pub fn serve(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let directory = TempDir::new("serve");
         let ports = ["serve", "--dns", "127.0.0.1:0", "--http", "127.0.0.1:0"];
-        let mut child = namebeat(directory.path(), &[&ports[..], arguments].concat())
+        let arguments = [&ports[..], arguments].concat();
+        Self::start(TempDir::new("serve"), &arguments, variables)
+    }
+
+    /// Starts it with these arguments alone, in a directory that the test has filled.
+    pub fn start(directory: TempDir, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut child = namebeat(directory.path(), arguments)
             .envs(variables.iter().copied())
             .spawn()
             .unwrap();
@@ -57,6 +62,20 @@ impl Program {
             child,
             stdout,
             _directory: directory,
+        }
+    }
+
+    /// The lines of stdout up to the one that begins with `start`.
+    pub fn lines_to(&mut self, start: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            let read = self.stdout.read_line(&mut line).unwrap();
+            assert_ne!(read, 0, "no line {start:?} after {lines:?}");
+            if line.starts_with(start) {
+                return lines;
+            }
+            lines.push(line.trim_end().to_owned());
         }
     }
 
