@@ -1,6 +1,6 @@
 //! The JSON of the HTTP API, as it is on the wire.
 //!
-//! Nothing here is checked beyond its shape: `registry::instance` turns a
+//! Nothing here is checked beyond its shape: `registry::registration` turns a
 //! [`Registration`] into an instance that is valid by construction, and says
 //! which field is wrong when it can't. Numbers are wide and texts are plain for
 //! that reason, so that the error names what is allowed, not a Rust type.
@@ -180,6 +180,12 @@ pub struct InstanceState {
     pub listed: bool,
     /// `passing`, `failing` or `starting`.
     pub health: &'static str,
+    /// What the instance said of itself with a heartbeat; left out when nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reported: Option<&'static str>,
+    /// The note with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Whether an operator withdrew it.
     pub draining: bool,
     /// Why it isn't listed; left out when it is.
@@ -212,6 +218,16 @@ pub struct Registered {
     pub instance: Instance,
     /// Its lease; `null` when it needs no heartbeat.
     pub lease: Option<Lease>,
+}
+
+/// Body of a heartbeat, which may be left out.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Heartbeat {
+    /// How the instance says it is: `passing`, `warning` or `failing`.
+    pub status: Option<String>,
+    /// For people, up to 200 octets; only with a `status`.
+    pub note: Option<String>,
 }
 
 /// Answer to a heartbeat.

@@ -51,12 +51,7 @@ pub struct Settings {
     #[arg(long, env = "NAMEBEAT_ZONES", value_name = "DIR")]
     pub zones: Option<PathBuf>,
     /// Directory for state; nothing is kept on disk yet, so this only warns
-    #[arg(
-        long,
-        env = "NAMEBEAT_DATA_DIR",
-        value_name = "DIR",
-        conflicts_with = "ephemeral"
-    )]
+    #[arg(long, env = "NAMEBEAT_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// Keep nothing on disk, which is all there is yet
     #[arg(long, env = "NAMEBEAT_EPHEMERAL", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
@@ -264,7 +259,13 @@ impl Config {
 
 /// Reads the discovery zone's name; the final dot may be left out.
 fn zone_name(text: &str) -> Result<DomainName, ConfigError> {
-    let wrong = || ConfigError::wrong("zone", text, "a domain name such as svc.internal.");
+    let wrong = || {
+        ConfigError::wrong(
+            "zone",
+            text,
+            "a domain name such as svc.internal., of at most 127 octets on the wire",
+        )
+    };
     let name = DomainName::parse(text, Some(&DomainName::root()))
         .map_err(|_| wrong())?
         .folded();

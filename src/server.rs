@@ -35,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Longest time in all that the server takes to stop.
 const MAX_GRACE: Duration = Duration::from_secs(60);
 
-/// How often another free port is tried when TCP's is taken where UDP's is free.
+/// How often another free port is tried when UDP's is taken where TCP's is free.
 const PORT_TRIES: usize = 32;
 
 /// A server whose sockets are bound and whose parts are built.
@@ -74,12 +74,13 @@ impl fmt::Display for Addresses {
 }
 
 impl Server {
-    /// Binds all sockets, loads the zones and starts the registry.
+    /// Loads the zones, binds all sockets and starts the registry.
     ///
     /// # Errors
     ///
     /// An address can't be had, or a zone file is wrong.
     pub fn bind(config: Config, instruments: Arc<Instruments>) -> Result<Self, ServeError> {
+        let zones = Arc::new(load_zones(&config)?);
         let dns = config
             .dns
             .iter()
@@ -97,7 +98,6 @@ impl Server {
             dns: dns.iter().map(|sockets| sockets.address).collect(),
             http: local().map_err(ServeError::Start)?,
         };
-        let zones = Arc::new(load_zones(&config, &addresses)?);
         let statics = zones.clone();
         let registry = Registry::start(
             config.table.clone(),
@@ -248,11 +248,11 @@ impl DnsThreads {
     }
 
     /// Ends them, and waits until what was asked before is answered.
-    async fn join(self) {
-        self.stop.cancel();
-        self.stop_udp.store(true, Ordering::Relaxed);
+    async fn join(mut self) {
+        let threads = std::mem::take(&mut self.threads);
+        drop(self);
         let joined = tokio::task::spawn_blocking(move || {
-            for thread in self.threads {
+            for thread in threads {
                 // One that panicked has said so.
                 let _ = thread.join();
             }
@@ -263,18 +263,24 @@ impl DnsThreads {
     }
 }
 
-/// Binds UDP and TCP to the same port. TCP's socket is not shared, so two
-/// servers never answer on one address unnoticed.
+impl Drop for DnsThreads {
+    /// Tells the threads to end, whoever drops them and why.
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.stop_udp.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Binds TCP and then UDP to the same port. TCP's socket is not shared, so a
+/// second server finds the address in use before it could take the first one's
+/// datagrams.
 fn bind_dns(address: SocketAddr, workers: usize) -> io::Result<DnsSockets> {
     let mut tries = 0;
     loop {
-        let udp = udp::bind(address, workers)?;
-        let bound = match udp.first() {
-            Some(first) => first.local_addr()?,
-            None => address,
-        };
-        match std::net::TcpListener::bind(bound) {
-            Ok(tcp) => {
+        let tcp = std::net::TcpListener::bind(address)?;
+        let bound = tcp.local_addr()?;
+        match udp::bind(bound, workers) {
+            Ok(udp) => {
                 tcp.set_nonblocking(true)?;
                 return Ok(DnsSockets {
                     address: bound,
@@ -292,8 +298,8 @@ fn bind_dns(address: SocketAddr, workers: usize) -> io::Result<DnsSockets> {
     }
 }
 
-fn load_zones(config: &Config, addresses: &Addresses) -> Result<Zones, ServeError> {
-    let nameservers: Vec<_> = addresses.dns.iter().map(SocketAddr::ip).collect();
+fn load_zones(config: &Config) -> Result<Zones, ServeError> {
+    let nameservers: Vec<_> = config.dns.iter().map(SocketAddr::ip).collect();
     let (zones, warnings) = Zones::load(
         config.zones.as_deref(),
         &config.zone,
@@ -312,14 +318,7 @@ fn load_zones(config: &Config, addresses: &Addresses) -> Result<Zones, ServeErro
 ///
 /// A zone file is wrong.
 pub fn check(config: &Config) -> Result<(), ServeError> {
-    load_zones(
-        config,
-        &Addresses {
-            dns: config.dns.clone(),
-            http: config.http,
-        },
-    )
-    .map(|_| ())
+    load_zones(config).map(|_| ())
 }
 
 /// What the end of a part means that nobody asked to end.

@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A point on a [`Clock`], in nanoseconds since it was made; 584 years fit.
@@ -76,11 +76,26 @@ impl Clock {
         Moment::default().after(self.start.elapsed())
     }
 
-    /// The time of day of a moment.
+    /// The time of day of a moment, by the machine's clock as it's set now.
+    ///
+    /// Reckoned from the start, so that a moment is always shown the same; a clock
+    /// that was set meanwhile moves it by the whole seconds it was off.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the clocks"
+    )]
     pub fn wall(&self, moment: Moment) -> DateTime<Utc> {
+        let set = Utc::now() - self.reckoned(self.now());
+        let shown = self.reckoned(moment);
+        shown
+            .checked_add_signed(TimeDelta::seconds(set.num_seconds()))
+            .unwrap_or(shown)
+    }
+
+    fn reckoned(&self, moment: Moment) -> DateTime<Utc> {
         let passed = i64::try_from(moment.0).unwrap_or(i64::MAX);
         self.wall_start
-            .checked_add_signed(chrono::TimeDelta::nanoseconds(passed))
+            .checked_add_signed(TimeDelta::nanoseconds(passed))
             .unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 }

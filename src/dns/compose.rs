@@ -40,7 +40,7 @@ const TRUNCATED: u16 = 0x0200;
 /// What a response is bounded by, and whom it's for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// Most octets of the whole response, at least 512.
+    /// Most octets of the whole response, at least 257.
     pub limit: usize,
     /// The payload size that our OPT offers.
     pub payload: u16,

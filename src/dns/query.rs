@@ -108,7 +108,13 @@ pub(super) fn parse(message: &[u8]) -> Result<Query<'_>, Unanswerable<'_>> {
         question: &[],
         edns: None,
     };
+    let others = u32::from(word(6)) + u32::from(word(8));
     if echo.opcode != 0 {
+        // What its sections mean is unknown, too; if they read like a query's,
+        // the OPT among them is answered (RFC 6891 §6.1.1).
+        if word(4) == 0 || word(4) == 1 && reader.question().is_some() {
+            echo.edns = reader.opt(others, word(10)).0.map(|(edns, _)| edns);
+        }
         return Err(Unanswerable::Refuse(echo, Rcode::NOTIMP));
     }
     // RFC 9619 §4: a query has exactly one question.
@@ -119,23 +125,13 @@ pub(super) fn parse(message: &[u8]) -> Result<Query<'_>, Unanswerable<'_>> {
         return Err(Unanswerable::Refuse(echo, Rcode::FORMERR));
     };
     echo.question = &message[HEADER_LEN..reader.at];
-    let others = u32::from(word(6)) + u32::from(word(8));
-    match reader.opt(others, word(10)) {
-        Err(Malformed) => Err(Unanswerable::Refuse(echo, Rcode::FORMERR)),
-        Ok(Some((edns, version))) => {
-            echo.edns = Some(edns);
-            // RFC 6891 §6.1.3: before anything else is looked at.
-            if version != 0 {
-                return Err(Unanswerable::Refuse(echo, Rcode::BADVERS));
-            }
-            Ok(Query {
-                echo,
-                qname,
-                qtype,
-                qclass,
-            })
-        }
-        Ok(None) => Ok(Query {
+    let (opt, well_formed) = reader.opt(others, word(10));
+    echo.edns = opt.map(|(edns, _)| edns);
+    match opt {
+        _ if !well_formed => Err(Unanswerable::Refuse(echo, Rcode::FORMERR)),
+        // RFC 6891 §6.1.3: before anything else is looked at.
+        Some((_, version)) if version != 0 => Err(Unanswerable::Refuse(echo, Rcode::BADVERS)),
+        _ => Ok(Query {
             echo,
             qname,
             qtype,
@@ -157,8 +153,14 @@ pub(super) fn question(message: &[u8]) -> Option<(&[u8], RecordType)> {
     ))
 }
 
-/// Records that don't parse, a second OPT, or octets left over.
-struct Malformed;
+/// A record as it stands in the message, without its owner.
+struct RawRecord<'a> {
+    at_root: bool,
+    rtype: RecordType,
+    class: u16,
+    ttl: [u8; 4],
+    rdata: &'a [u8],
+}
 
 struct Reader<'a> {
     message: &'a [u8],
@@ -198,36 +200,44 @@ impl<'a> Reader<'a> {
         Some((qname, RecordType(self.u16()?), self.u16()?))
     }
 
-    /// Passes over `others` records, then finds OPT among `additional` ones.
-    fn opt(&mut self, others: u32, additional: u16) -> Result<Option<(Edns, u8)>, Malformed> {
+    /// Passes over `others` records, then finds OPT and its version among
+    /// `additional` ones; says, too, whether all of the message is well formed.
+    fn opt(&mut self, others: u32, additional: u16) -> (Option<(Edns, u8)>, bool) {
         let mut found = None;
         for index in 0..others + u32::from(additional) {
-            let owner = self.at;
-            self.skip_name().ok_or(Malformed)?;
-            let at_root = self.at - owner == 1;
-            let rtype = RecordType(self.u16().ok_or(Malformed)?);
-            let class = self.u16().ok_or(Malformed)?;
-            let ttl = self.take(4).ok_or(Malformed)?;
-            let len = self.u16().ok_or(Malformed)?;
-            let rdata = self.take(usize::from(len)).ok_or(Malformed)?;
-            if rtype != RecordType::OPT || index < others {
+            let Some(record) = self.record() else {
+                return (found, false);
+            };
+            if record.rtype != RecordType::OPT || index < others {
                 continue;
             }
             // RFC 6891 §6.1.1: one, at the root.
-            if found.is_some() || !at_root || !options_fit(rdata) {
-                return Err(Malformed);
+            if found.is_some() || !record.at_root || !options_fit(record.rdata) {
+                return (found, false);
             }
             let edns = Edns {
-                payload: class.max(512),
-                dnssec_ok: ttl[2] & 0x80 != 0,
+                payload: record.class.max(512),
+                dnssec_ok: record.ttl[2] & 0x80 != 0,
             };
-            found = Some((edns, ttl[1]));
+            found = Some((edns, record.ttl[1]));
         }
-        if self.at == self.message.len() {
-            Ok(found)
-        } else {
-            Err(Malformed)
-        }
+        (found, self.at == self.message.len())
+    }
+
+    fn record(&mut self) -> Option<RawRecord<'a>> {
+        let owner = self.at;
+        self.skip_name()?;
+        let at_root = self.at - owner == 1;
+        let (rtype, class) = (RecordType(self.u16()?), self.u16()?);
+        let ttl = *self.take(4)?.first_chunk()?;
+        let len = self.u16()?;
+        Some(RawRecord {
+            at_root,
+            rtype,
+            class,
+            ttl,
+            rdata: self.take(usize::from(len))?,
+        })
     }
 
     /// Passes over a name, compressed or not, without following pointers.

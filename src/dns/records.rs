@@ -81,10 +81,13 @@ impl<'a> Source<'a> {
             rtype,
             self.ttl_over(drawn.iter().map(|(.., left)| *left)),
         );
+        // One draw an instance: its addresses share it, however many they are.
         let mut keyed: Vec<(f64, IpAddr)> = drawn
             .into_iter()
-            .flat_map(|(weight, addresses, _)| addresses.into_iter().map(move |ip| (weight, ip)))
-            .map(|(weight, ip)| (draw(weight, rng), ip))
+            .flat_map(|(weight, addresses, _)| {
+                let key = draw(weight, rng);
+                addresses.into_iter().map(move |ip| (key, ip))
+            })
             .collect();
         keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut seen = HashSet::with_capacity_and_hasher(keyed.len(), Seeded::default());

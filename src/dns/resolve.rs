@@ -7,6 +7,7 @@
 //! [RFC 1034]: https://www.rfc-editor.org/rfc/rfc1034
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::discovery::Registered;
 use super::message::{ExtendedError, Rcode};
@@ -152,9 +153,7 @@ impl<'z> Resolver<'z, '_> {
                 sets,
                 mut additional,
             } => {
-                if additional.is_empty() {
-                    additional = self.addresses_of_targets(&sets);
-                }
+                additional.extend(self.addresses_of_targets(&sets, &additional));
                 let answer = aliases.into_iter().chain(sets).collect();
                 Outcome::Hit { answer, additional }
             }
@@ -222,12 +221,19 @@ impl<'z> Resolver<'z, '_> {
         Cow::Owned(zone.soa.rrset(&zone.origin, self.directory.revision(), ttl))
     }
 
-    /// Addresses of the names that `sets` point at, as far as they're ours.
-    fn addresses_of_targets(&mut self, sets: &[Cow<'z, RrSet>]) -> RrSets<'z> {
+    /// Addresses of the names that `sets` point at, as far as they're ours and
+    /// not `known` already.
+    fn addresses_of_targets(
+        &mut self,
+        sets: &[Cow<'z, RrSet>],
+        known: &[Cow<'z, RrSet>],
+    ) -> RrSets<'z> {
         let mut found = Vec::new();
+        let known: HashSet<&[u8]> = known.iter().map(|set| set.owner.as_wire()).collect();
         let targets = sets
             .iter()
-            .flat_map(|set| set.iter().filter_map(|rdata| target(set.rtype, rdata)));
+            .flat_map(|set| set.iter().filter_map(|rdata| target(set.rtype, rdata)))
+            .filter(|target| !known.contains(target.as_wire()));
         for target in targets.take(MAX_TARGETS) {
             for rtype in [RecordType::A, RecordType::AAAA] {
                 let Some(zone) = self.zones.closest(target.as_wire(), rtype) else {

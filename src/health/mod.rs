@@ -22,14 +22,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::hysteresis::Hysteresis;
 use self::probe::{ProbeResult, Prober};
 use crate::name::{DomainName, InstanceId};
 use crate::registry::check::{Check, Health};
-use crate::registry::feed::Began;
+use crate::registry::feed::{Began, Verdict};
 use crate::registry::instance::{Host, Instance};
 use crate::registry::view::Entry;
 use crate::registry::{Registry, Stopped};
@@ -65,6 +65,8 @@ pub async fn run(
         watched: HashMap::new(),
         due: BinaryHeap::new(),
         running: JoinSet::new(),
+        jobs: HashMap::new(),
+        verdicts: Vec::new(),
         epoch: 0,
         rng: fastrand::Rng::new(),
     };
@@ -99,6 +101,24 @@ struct Done {
     result: JobResult,
 }
 
+/// A job under way.
+struct Started {
+    id: InstanceId,
+    epoch: u64,
+    job: Job,
+}
+
+impl Started {
+    fn failed(self, error: &JoinError) -> Done {
+        let Self { id, epoch, job } = self;
+        let result = match job {
+            Job::Probe => JobResult::Probe(ProbeResult::failed(error.to_string()), Duration::ZERO),
+            Job::Resolve => JobResult::Resolve(Err(std::io::Error::other(error.to_string()))),
+        };
+        Done { id, epoch, result }
+    }
+}
+
 enum JobResult {
     Probe(ProbeResult, Duration),
     Resolve(std::io::Result<Vec<IpAddr>>),
@@ -112,6 +132,10 @@ struct Scheduler {
     watched: HashMap<InstanceId, Watched>,
     due: BinaryHeap<Due>,
     running: JoinSet<Done>,
+    /// What each running task does; at most [`HealthConfig::concurrency`].
+    jobs: HashMap<task::Id, Started>,
+    /// Changes of health that the registry isn't told yet.
+    verdicts: Vec<Verdict>,
     epoch: u64,
     rng: fastrand::Rng,
 }
@@ -132,15 +156,37 @@ impl Scheduler {
                     for (id, change) in changes {
                         self.change(id, change).await?;
                     }
+                    self.forget_void();
                 }
-                Some(done) = self.running.join_next(), if !self.running.is_empty() => {
-                    // A probe that panicked has no result; its instance keeps its health.
-                    if let Ok(done) = done {
-                        self.finish(done).await?;
+                Some(done) = self.running.join_next_with_id(), if !self.running.is_empty() => {
+                    // Those that are done with it are told in one command, so
+                    // that the registry publishes a service once for all.
+                    let mut done = Some(done);
+                    while let Some(one) = done {
+                        self.finish(one).await?;
+                        done = self.running.try_join_next_with_id();
                     }
                 }
                 () = tokio::time::sleep(until_next.unwrap_or_default()), if until_next.is_some() => {}
             }
+            let verdicts = std::mem::take(&mut self.verdicts);
+            if !verdicts.is_empty() {
+                self.registry.set_health(verdicts).await?;
+            }
+        }
+    }
+
+    /// Drops the jobs of earlier watches once they're more than the others, so
+    /// that what waits is bounded by the number of instances.
+    fn forget_void(&mut self) {
+        // Each watch has a probe and a look-up at most.
+        if self.due.len() > 4 * self.watched.len() + 1024 {
+            let watched = &self.watched;
+            self.due.retain(|Reverse((_, epoch, id, _))| {
+                watched
+                    .get(id)
+                    .is_some_and(|watched| watched.epoch == *epoch)
+            });
         }
     }
 
@@ -169,10 +215,11 @@ impl Scheduler {
                 watched.addresses.clone(),
             );
             if let Some(judged) = judged {
-                let output = "as found before it registered again".into();
-                self.registry
-                    .set_health(entry.clone(), judged, output)
-                    .await?;
+                self.verdicts.push(Verdict {
+                    entry: entry.clone(),
+                    health: judged,
+                    output: "as found before it registered again".into(),
+                });
             }
             if let Some(addresses) = addresses {
                 self.registry.set_addresses(entry, addresses).await?;
@@ -226,38 +273,49 @@ impl Scheduler {
                 continue;
             };
             let (entry, prober) = (watched.entry.clone(), self.prober.clone());
-            self.running.spawn(async move {
-                Done {
-                    id,
-                    epoch,
-                    result: do_job(job, &entry.instance, &prober).await,
-                }
+            let started = Started {
+                id: id.clone(),
+                epoch,
+                job,
+            };
+            let task = self.running.spawn(async move {
+                let result = do_job(job, &entry.instance, &prober).await;
+                Done { id, epoch, result }
             });
+            self.jobs.insert(task.id(), started);
         }
     }
 
-    async fn finish(&mut self, done: Done) -> Result<(), Stopped> {
-        let Done { id, epoch, result } = done;
+    async fn finish(&mut self, done: Result<(task::Id, Done), JoinError>) -> Result<(), Stopped> {
+        // A job that panicked is a fault of ours, told as a failed one, so that
+        // its instance is probed again.
+        let Done { id, epoch, result } = match done {
+            Ok((task, done)) => {
+                self.jobs.remove(&task);
+                done
+            }
+            Err(error) => match self.jobs.remove(&error.id()) {
+                Some(job) => job.failed(&error),
+                None => return Ok(()),
+            },
+        };
         match result {
-            JobResult::Probe(result, took) => self.judge(id, epoch, result, took).await,
+            JobResult::Probe(result, took) => {
+                self.judge(id, epoch, result, took);
+                Ok(())
+            }
             JobResult::Resolve(result) => self.resolved(id, epoch, result).await,
         }
     }
 
     /// Takes a probe's result, tells the registry of a change, and plans the next.
-    async fn judge(
-        &mut self,
-        id: InstanceId,
-        epoch: u64,
-        result: ProbeResult,
-        took: Duration,
-    ) -> Result<(), Stopped> {
+    fn judge(&mut self, id: InstanceId, epoch: u64, result: ProbeResult, took: Duration) {
         let Some(watched) = self
             .watched
             .get_mut(&id)
             .filter(|watched| watched.epoch == epoch)
         else {
-            return Ok(());
+            return;
         };
         let kind = watched.check().map_or("none", |check| check.kind.as_str());
         self.instruments.probed(kind, result.passed, took);
@@ -270,15 +328,17 @@ impl Scheduler {
             let service = &entry.instance.service;
             tracing::info!(%id, %service, health = health.as_str(), output = result.output, "health changed");
             self.instruments.health_changed(health.as_str());
-            self.registry
-                .set_health(entry, health, result.output.into())
-                .await?;
+            let output = result.output.into();
+            self.verdicts.push(Verdict {
+                entry,
+                health,
+                output,
+            });
         }
         if let Some(interval) = interval {
             let delay = interval.mul_f64(0.95 + self.rng.f64() / 10.0);
             self.schedule(id, epoch, Job::Probe, delay);
         }
-        Ok(())
     }
 
     /// Takes the addresses of a host name, tells the registry of a change, and

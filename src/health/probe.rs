@@ -26,7 +26,7 @@ pub(super) struct ProbeResult {
 }
 
 impl ProbeResult {
-    fn failed(output: impl Into<String>) -> Self {
+    pub(super) fn failed(output: impl Into<String>) -> Self {
         let mut output: String = output.into();
         if let Some((end, _)) = output.char_indices().nth(MAX_OUTPUT_LEN) {
             output.truncate(end);

@@ -58,6 +58,11 @@ fn state(member: &Member, registry: &Registry) -> api::InstanceState {
     api::InstanceState {
         listed: withdrawn.is_none(),
         health: member.health.as_str(),
+        reported: member.report.as_ref().map(|report| report.status.as_str()),
+        note: member
+            .report
+            .as_ref()
+            .and_then(|report| report.note.as_deref().map(str::to_owned)),
         draining: member.draining,
         reason: withdrawn.map(|reason| reason.as_str().to_owned()),
         output: member.output.as_deref().map(str::to_owned),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::json::{RawBody, Segment, read, read_object, read_value, respond};
 use super::problem::Problem;
@@ -15,8 +15,12 @@ use crate::name::InstanceId;
 use crate::registry::instance::Instance;
 use crate::registry::registration::InvalidField;
 use crate::registry::table::{RegisterError, Registered};
+use crate::registry::view::Report;
 use crate::telemetry::RegistrationResult;
 use crate::time::Moment;
+
+/// Most registrations of one array: each may come to a result longer than itself.
+const MAX_ITEMS: usize = 10_000;
 
 /// `PUT /v1/instances/{id}`: registers or replaces.
 pub(super) async fn put(
@@ -48,6 +52,18 @@ pub(super) async fn create(
         return created(&api, result.ok_or(crate::registry::Stopped)??);
     }
     let items: Vec<serde_json::Value> = refused_counts(&api, read(&body))?;
+    if items.len() > MAX_ITEMS {
+        let title = "Too many registrations in one call";
+        let detail = format!(
+            "{} are sent; at most {MAX_ITEMS} are taken in one call",
+            items.len()
+        );
+        let status = StatusCode::PAYLOAD_TOO_LARGE;
+        return refused_counts(
+            &api,
+            Err(Problem::new(status, "too-many", title).detail(detail)),
+        );
+    }
     let ids: Vec<_> = items
         .iter()
         .map(|item| item.get("id").cloned().unwrap_or_default())
@@ -171,6 +187,7 @@ pub(super) async fn read_one(
         .registry
         .directory()
         .member(id.as_str())
+        .filter(|member| member.entry.lease.left(api.registry.now()).is_some())
         .ok_or_else(|| Problem::unknown_instance(id.as_str()))?;
     Ok(respond(
         StatusCode::OK,
@@ -184,22 +201,22 @@ pub(super) async fn heartbeat(
     Segment(id): Segment,
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
-    if !body.trim_ascii().is_empty() {
-        read_object::<Nothing>(&body)?;
-    }
+    let heartbeat: api::Heartbeat = match body.trim_ascii() {
+        b"" => api::Heartbeat::default(),
+        body => read_object(body)?,
+    };
+    let report: Option<Report> = heartbeat.try_into()?;
     let id = parse_id(&id)?;
     let renewed = api.registry.heartbeat(id.as_str());
     api.instruments
         .heartbeats(u64::from(renewed.is_ok()), u64::from(renewed.is_err()));
     let entry = renewed.map_err(|_| Problem::unknown_instance(id.as_str()))?;
+    if let Some(report) = report {
+        api.registry.set_report(entry.clone(), report).await?;
+    }
     let lease = convert::lease(&entry.lease, &api.registry);
     Ok(respond(StatusCode::OK, &api::Renewed { lease }))
 }
-
-/// The body of a call that takes no fields yet: `{}` or nothing at all.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
 
 /// `POST /v1/heartbeats`.
 pub(super) async fn heartbeats(

@@ -5,12 +5,12 @@
 //! ```
 //!
 //! Handlers only translate. What may be registered is decided by
-//! `registry::instance`, what becomes of it by the registry. Errors are problem
+//! `registry::registration`, what becomes of it by the registry. Errors are problem
 //! details ([RFC 9457]), for unknown paths and methods too. A body is read up to
 //! 1 MiB and taken whole or not at all.
 //!
 //! There are no tokens yet, so this port is for loopback, or for a network in
-//! which everybody may register; `server` holds people to that.
+//! which everybody may register; `config` holds people to that.
 //!
 //! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 

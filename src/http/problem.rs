@@ -111,7 +111,8 @@ impl From<RegisterError> for Problem {
                 StatusCode::CONFLICT,
                 "collides",
                 "The name is taken by a static zone",
-            ),
+            )
+            .field("name"),
             RegisterError::Full(_) => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "full",

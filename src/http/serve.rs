@@ -2,12 +2,16 @@
 //!
 //! At most [`MAX_CONNECTIONS`] are open; further ones wait in the system's queue
 //! until one ends. A connection on which no request begins within
-//! [`IDLE_TIMEOUT`] is closed, so those that say nothing can't keep others out.
+//! [`IDLE_TIMEOUT`] is closed, and so is one whose client makes no room for a
+//! response within [`WRITE_TIMEOUT`]: those that say or hear nothing can't keep
+//! others out, nor memory in use.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -18,9 +22,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
@@ -32,6 +38,9 @@ pub const MAX_CONNECTIONS: usize = 4096;
 /// Longest time until a request's head is there, from the start of the
 /// connection or from the end of the request before.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Longest time that a client may take to make room for more of a response.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Time to wait after the system gave no connection, such as for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -83,7 +92,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: C
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(IDLE_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Impatient::new(stream)), service)
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -99,4 +108,70 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: C
 
 async fn answer(mut router: Router, request: Request) -> Result<Response, Infallible> {
     router.call(request).await
+}
+
+/// A stream on which a write fails that makes no progress for [`WRITE_TIMEOUT`].
+struct Impatient {
+    stream: TcpStream,
+    /// Runs while a write waits.
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl Impatient {
+    fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            waiting: None,
+        }
+    }
+
+    /// What a write came to, or the end of patience.
+    fn timed<T>(
+        &mut self,
+        polled: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.waiting = None;
+            return polled;
+        }
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_TIMEOUT)));
+        waiting
+            .as_mut()
+            .poll(context)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Impatient {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Impatient {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, octets);
+        self.timed(polled, context)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_flush(context);
+        self.timed(polled, context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.timed(polled, context)
+    }
 }

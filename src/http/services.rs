@@ -9,6 +9,7 @@ use super::problem::Problem;
 use super::{Api, convert};
 use crate::api;
 use crate::name::ServiceName;
+use crate::registry::instance::Protocol;
 use crate::registry::registration::InvalidField;
 use crate::registry::view::{Member, ServiceView};
 use crate::time::Moment;
@@ -97,7 +98,7 @@ struct Filter {
     all: bool,
     tags: Vec<(String, String)>,
     version: Option<String>,
-    protocol: Option<String>,
+    protocol: Option<Protocol>,
 }
 
 impl Filter {
@@ -120,7 +121,14 @@ impl Filter {
                         .push((key.to_ascii_lowercase(), value.to_ascii_lowercase()));
                 }
                 "version" => filter.version = Some(value.into_owned()),
-                "protocol" => filter.protocol = Some(value.to_ascii_lowercase()),
+                "protocol" => {
+                    let known = Protocol::named(&value).ok_or_else(|| {
+                        Problem::parameter(format!(
+                            "protocol={value} is unknown; allowed are http, https, grpc, tcp and udp"
+                        ))
+                    })?;
+                    filter.protocol = Some(known);
+                }
                 key => {
                     return Err(Problem::parameter(format!(
                         "{key:?} is unknown; allowed are all, tag, version and protocol"
@@ -150,8 +158,7 @@ impl Filter {
                     .is_none_or(|version| instance.is_version(version))
                 && self
                     .protocol
-                    .as_deref()
-                    .is_none_or(|name| instance.protocol.as_str() == name)
+                    .is_none_or(|protocol| instance.protocol == protocol)
         })
     }
 }

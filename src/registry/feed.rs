@@ -1,4 +1,5 @@
-//! What the checks have to know of registrations: which began, which ended.
+//! Between the registry and the checks: which registrations began and ended, and
+//! what was found of them.
 //!
 //! The writer never waits for whoever reads this. Changes of one instance
 //! replace each other until they're taken, so there are at most as many as
@@ -18,6 +19,17 @@ use crate::name::InstanceId;
 pub struct Feed {
     changes: Mutex<HashMap<InstanceId, Option<Began>>>,
     changed: Notify,
+}
+
+/// What a check says of a registration.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The registration.
+    pub entry: Arc<Entry>,
+    /// Its health from now on.
+    pub health: Health,
+    /// Why, for people.
+    pub output: Arc<str>,
 }
 
 /// A registration that began.

@@ -122,7 +122,14 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    pub(super) const ALL: [Self; 5] = [Self::Http, Self::Https, Self::Grpc, Self::Tcp, Self::Udp];
+    const ALL: [Self; 5] = [Self::Http, Self::Https, Self::Grpc, Self::Tcp, Self::Udp];
+
+    /// The protocol of that name, in any letter case.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|protocol| protocol.as_str().eq_ignore_ascii_case(name))
+    }
 
     /// Its name in JSON and, after an underscore, in owner names.
     pub fn as_str(self) -> &'static str {

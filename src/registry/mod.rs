@@ -32,13 +32,12 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 
-use self::check::Health;
 use self::directory::Directory;
-use self::feed::Feed;
+use self::feed::{Feed, Verdict};
 use self::instance::Instance;
 use self::lease::LeaseEnded;
 use self::table::{RegisterError, Registered, Table, TableConfig};
-use self::view::{Entry, Member};
+use self::view::{Entry, Member, Report};
 use self::writer::{Command, QUEUE, Writer};
 use crate::name::InstanceId;
 use crate::telemetry::Instruments;
@@ -155,8 +154,8 @@ impl Registry {
             .collect()
     }
 
-    /// Renews the lease of an instance. `Ok` holds the moment at which it ends
-    /// now, if it has a term; an error means that it must register again.
+    /// Renews the lease of an instance and gives back the registration that has
+    /// it; an error means that the instance must register again.
     pub fn heartbeat(&self, id: &str) -> Result<Arc<Entry>, LeaseEnded> {
         let mut entry = self.directory.entry(id).ok_or(LeaseEnded)?;
         while entry.lease.renew(self.now()).is_err() {
@@ -185,20 +184,27 @@ impl Registry {
         self.send(|reply| Command::Resume { id, reply }).await
     }
 
-    /// Notes what a check says of a registration; `false` when that is gone.
-    pub async fn set_health(
-        &self,
-        entry: Arc<Entry>,
-        health: Health,
-        output: Arc<str>,
-    ) -> Result<bool, Stopped> {
-        self.send(|reply| Command::SetHealth {
+    /// Notes what checks say; `false` when a registration is gone.
+    pub async fn set_health(&self, verdicts: Vec<Verdict>) -> Result<bool, Stopped> {
+        self.send(|reply| Command::SetHealth { verdicts, reply })
+            .await
+    }
+
+    /// Notes what an instance says of itself, if that is new; the registration
+    /// is the one whose lease it renewed.
+    pub async fn set_report(&self, entry: Arc<Entry>, report: Report) -> Result<(), Stopped> {
+        let known = self.directory.member(entry.instance.id.as_str());
+        if known.is_some_and(|known| known.report.as_ref() == Some(&report)) {
+            return Ok(());
+        }
+        // One that is replaced meanwhile begins without a report.
+        self.send(|reply| Command::SetReport {
             entry,
-            health,
-            output,
+            report,
             reply,
         })
         .await
+        .map(|_| ())
     }
 
     /// Notes the addresses of a registration's host name; `false` when that is gone.

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::check::Check;
 use super::instance::{Host, Instance, Metadata, Protocol};
-use crate::api::Registration;
+use super::view::{Report, ReportedStatus};
+use crate::api::{Heartbeat, Registration};
 use crate::name::{DomainName, InstanceId, Label, LabelError};
 use crate::time::TimeSpan;
 
@@ -27,6 +28,8 @@ pub const MAX_METADATA: usize = 64;
 pub const MAX_METADATA_LEN: usize = 4096;
 /// Most octets of one `key=value` string of TXT ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035) §3.3.14).
 pub const MAX_PAIR_LEN: usize = 255;
+/// Most octets of the note of a heartbeat.
+pub const MAX_NOTE_LEN: usize = 200;
 /// Shortest term of a lease.
 pub const MIN_TERM: Duration = Duration::from_secs(2);
 /// Longest term of a lease.
@@ -103,6 +106,48 @@ impl TryFrom<Registration> for Instance {
     }
 }
 
+impl TryFrom<Heartbeat> for Option<Report> {
+    type Error = InvalidField;
+
+    fn try_from(from: Heartbeat) -> Result<Self, InvalidField> {
+        let Some(status) = from.status else {
+            return match from.note {
+                Some(_) => Err(InvalidField::new(
+                    "note",
+                    "is given without status; give both",
+                )),
+                None => Ok(None),
+            };
+        };
+        let status = [
+            ReportedStatus::Passing,
+            ReportedStatus::Warning,
+            ReportedStatus::Failing,
+        ]
+        .into_iter()
+        .find(|known| known.as_str() == status)
+        .ok_or_else(|| {
+            InvalidField::new(
+                "status",
+                format!(
+                    "{status:?} is unknown; allowed are \"passing\", \"warning\" and \"failing\""
+                ),
+            )
+        })?;
+        let note = from.note.map(|note| match note.len() {
+            0..=MAX_NOTE_LEN => Ok(note.into()),
+            len => Err(InvalidField::new(
+                "note",
+                format!("has {len} octets; at most {MAX_NOTE_LEN} are allowed"),
+            )),
+        });
+        Ok(Some(Report {
+            status,
+            note: note.transpose()?,
+        }))
+    }
+}
+
 fn required<T>(field: &str, value: Option<T>) -> Result<T, InvalidField> {
     value.ok_or_else(|| InvalidField::new(field, "is missing; it is required"))
 }
@@ -120,7 +165,7 @@ fn protocol(text: Option<&str>) -> Result<Protocol, InvalidField> {
     let Some(text) = text else {
         return Ok(Protocol::Http);
     };
-    Protocol::ALL.into_iter().find(|protocol| protocol.as_str() == text).ok_or_else(|| {
+    Protocol::named(text).ok_or_else(|| {
         InvalidField::new(
             "protocol",
             format!("{text:?} is unknown; allowed are \"http\", \"https\", \"grpc\", \"tcp\" and \"udp\""),
@@ -201,7 +246,10 @@ fn host_name(text: &str) -> Result<DomainName, InvalidField> {
     let wrong = || {
         InvalidField::new(
             "host",
-            format!("{text:?} is neither an IP address nor a host name"),
+            format!(
+                "{text:?} is neither an IP address nor a host name; a host name is labels of a-z, 0-9 \
+                 and \"-\" with dots between, the last not a number"
+            ),
         )
     };
     let relative = text.strip_suffix('.').unwrap_or(text);

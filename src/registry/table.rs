@@ -9,17 +9,17 @@
 //! answering until `drained_at`, so that whoever holds an SRV can follow it.
 //! When its lease ends it's gone at once: no answer was ever good for longer.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::Health;
 use super::directory::Change;
-use super::expiry::{Ticket, Wheel};
+use super::expiry::Wheel;
 use super::instance::{Host, Instance};
 use super::lease::Lease;
-use super::view::{Entry, Member, ServiceView};
+use super::view::{Entry, Member, Report, ServiceView};
 use crate::name::{InstanceId, ServiceName};
 use crate::time::Moment;
 
@@ -49,7 +49,14 @@ pub struct Table {
     homes: HashMap<InstanceId, ServiceName>,
     wheel: Wheel,
     /// Members that left or drain, by when that is over.
-    leaving: BTreeMap<(Moment, InstanceId), ServiceName>,
+    leaving: BTreeSet<(Moment, ServiceName, InstanceId)>,
+    /// How many members have left and still answer under their own name.
+    left: usize,
+    /// Ids that an operator drained and whose leases then ended: they're drained
+    /// when they come back. At most [`TableConfig::max_instances`].
+    drained: HashSet<InstanceId>,
+    /// Registrations that were found to have ended before the wheel fired.
+    ended: Vec<Arc<Entry>>,
     touched: HashSet<ServiceName>,
     generation: u64,
     listed: usize,
@@ -62,8 +69,6 @@ pub struct Registered {
     pub member: Member,
     /// Whether the id was there before.
     pub replaced: bool,
-    /// The registration that it took the place of.
-    pub former: Option<Arc<Entry>>,
 }
 
 /// Why a registration was not taken.
@@ -93,7 +98,10 @@ impl Table {
             services: HashMap::new(),
             homes: HashMap::new(),
             wheel: Wheel::default(),
-            leaving: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            left: 0,
+            drained: HashSet::new(),
+            ended: Vec::new(),
             touched: HashSet::new(),
             generation: 0,
             listed: 0,
@@ -111,40 +119,37 @@ impl Table {
         replace: bool,
         now: Moment,
     ) -> Result<Registered, RegisterError> {
+        self.expire_one(&instance.id, now);
         let home = self.homes.get(&instance.id).cloned();
         if home.is_some() && !replace {
             return Err(RegisterError::Exists(instance.id));
         }
-        let held = self.homes.len() + self.leaving.len();
-        if home.is_none() && held >= self.config.max_instances {
+        let stays = home.as_ref() == Some(&instance.service);
+        // One that comes back to where its own name still answers has its place.
+        let has_place = self
+            .services
+            .get(&instance.service)
+            .is_some_and(|members| members.contains_key(&instance.id));
+        if !has_place && self.homes.len() + self.left >= self.config.max_instances {
             return Err(RegisterError::Full(self.config.max_instances));
         }
         let former = home.as_ref().and_then(|home| self.take(home, &instance.id));
         // One that has left and comes back under the same name starts afresh.
         self.take(&instance.service.clone(), &instance.id);
         let member = self.member(instance, former.as_ref(), now);
-        if let Some(ends) = member.entry.lease.ends() {
-            let id = member.instance().id.clone();
-            self.wheel.file(
-                ends,
-                Ticket {
-                    id,
-                    generation: member.entry.generation,
-                },
-            );
+        let (id, service) = (&member.instance().id, &member.instance().service);
+        match member.entry.lease.ends() {
+            Some(ends) => self.wheel.file(id, ends),
+            None => self.wheel.remove(id),
         }
-        // The former lease isn't ended: until the new view is published, readers
-        // still answer with it.
-        self.homes.insert(
-            member.instance().id.clone(),
-            member.instance().service.clone(),
-        );
+        self.homes.insert(id.clone(), service.clone());
+        let replaced = former.is_some();
+        // From another service it has left, and there its own name goes on.
+        if let Some(former) = former.filter(|_| !stays) {
+            self.leave(former, now);
+        }
         self.put(member.clone());
-        Ok(Registered {
-            member,
-            replaced: former.is_some(),
-            former: former.map(|former| former.entry),
-        })
+        Ok(Registered { member, replaced })
     }
 
     /// Makes a member of `instance`, heir of what is known of its id.
@@ -168,7 +173,9 @@ impl Table {
             addresses,
             health,
             output: same_check.and_then(|former| former.output.clone()),
-            draining: former.is_some_and(|former| former.draining),
+            report: None,
+            draining: self.drained.remove(&instance.id)
+                || former.is_some_and(|former| former.draining),
             left: false,
             drained_at: former.and_then(|former| former.drained_at),
             entry: Arc::new(Entry {
@@ -182,15 +189,23 @@ impl Table {
 
     /// Takes an instance out cleanly; says from when no cache holds it any more.
     pub fn deregister(&mut self, id: &InstanceId, now: Moment) -> Option<Moment> {
+        self.expire_one(id, now);
         let home = self.homes.remove(id)?;
-        let mut member = self.take(&home, id)?;
+        self.wheel.remove(id);
+        let member = self.take(&home, id)?;
+        Some(self.leave(member, now))
+    }
+
+    /// Keeps the own name of a member that leaves until nobody can hold it any
+    /// more, and says when that is.
+    fn leave(&mut self, mut member: Member, now: Moment) -> Moment {
         let drained_at = self.drained_at(&member, now);
         if now < drained_at {
             member.left = true;
             member.drained_at = Some(drained_at);
             self.put(member);
         }
-        Some(drained_at)
+        drained_at
     }
 
     /// Withdraws an instance for an operator; says when it's drained.
@@ -222,6 +237,11 @@ impl Table {
         })
     }
 
+    /// Notes what an instance says of itself.
+    pub fn set_report(&mut self, entry: &Entry, report: Report) -> bool {
+        self.amend(entry, |member| member.report = Some(report))
+    }
+
     /// Notes the addresses of a host name; those of an older registration are dropped.
     pub fn set_addresses(&mut self, entry: &Entry, addresses: Arc<[IpAddr]>) -> bool {
         self.amend(entry, |member| member.addresses = addresses)
@@ -244,31 +264,19 @@ impl Table {
     /// Removes the instances whose leases have ended, and ends clean leaves that
     /// are over; gives back the registrations that ended.
     pub fn expire(&mut self, now: Moment) -> Vec<Arc<Entry>> {
-        let mut expired = Vec::new();
-        for ticket in self.wheel.fire(now) {
-            let Some(home) = self.homes.get(&ticket.id).cloned() else {
-                continue;
-            };
-            let Some(member) = self.services.get(&home).and_then(|all| all.get(&ticket.id)) else {
-                continue;
-            };
-            if member.entry.generation != ticket.generation {
-                continue;
-            }
-            let entry = member.entry.clone();
-            if entry.lease.expire(now) {
-                self.homes.remove(&ticket.id);
-                self.take(&home, &ticket.id);
-                expired.push(entry);
-            } else if let Some(ends) = entry.lease.ends() {
-                self.wheel.file(ends, ticket);
+        for id in self.wheel.fire(now) {
+            if let Some(ends) = self.expire_one(&id, now) {
+                self.wheel.file(&id, ends);
             }
         }
-        while let Some(first) = self.leaving.first_entry() {
-            if now < first.key().0 {
+        while self
+            .leaving
+            .first()
+            .is_some_and(|(until, ..)| *until <= now)
+        {
+            let Some((_, service, id)) = self.leaving.pop_first() else {
                 break;
-            }
-            let ((_, id), service) = first.remove_entry();
+            };
             let over = self.services.get(&service).and_then(|all| all.get(&id));
             if over.is_some_and(|member| member.left) {
                 self.take(&service, &id);
@@ -276,7 +284,25 @@ impl Table {
                 self.touched.insert(service);
             }
         }
-        expired
+        std::mem::take(&mut self.ended)
+    }
+
+    /// Removes an instance if its lease has ended; if not, says when it ends.
+    fn expire_one(&mut self, id: &InstanceId, now: Moment) -> Option<Moment> {
+        let home = self.homes.get(id)?.clone();
+        let lease = &self.services.get(&home)?.get(id)?.entry.lease;
+        if !lease.expire(now) {
+            return lease.ends();
+        }
+        self.homes.remove(id);
+        self.wheel.remove(id);
+        if let Some(member) = self.take(&home, id) {
+            if member.draining && self.drained.len() < self.config.max_instances {
+                self.drained.insert(id.clone());
+            }
+            self.ended.push(member.entry);
+        }
+        None
     }
 
     /// The changes since the last call, to be published as state `revision`.
@@ -331,8 +357,10 @@ impl Table {
         }
         self.touched.insert(service.clone());
         if let Some(drained_at) = member.drained_at {
-            self.leaving.remove(&(drained_at, id.clone()));
+            self.leaving
+                .remove(&(drained_at, service.clone(), id.clone()));
         }
+        self.left -= usize::from(member.left);
         self.listed -= usize::from(member.is_listable());
         Some(member)
     }
@@ -345,10 +373,15 @@ impl Table {
         );
         if let Some(drained_at) = member.drained_at {
             self.leaving
-                .insert((drained_at, id.clone()), service.clone());
+                .insert((drained_at, service.clone(), id.clone()));
         }
+        self.left += usize::from(member.left);
         self.listed += usize::from(member.is_listable());
         self.touched.insert(service.clone());
         self.services.entry(service).or_default().insert(id, member);
     }
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

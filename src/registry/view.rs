@@ -41,12 +41,45 @@ pub struct Member {
     pub health: Health,
     /// What the check said when it last changed its mind.
     pub output: Option<Arc<str>>,
+    /// What the instance says of itself, with a heartbeat.
+    pub report: Option<Report>,
     /// Whether an operator withdrew it.
     pub draining: bool,
     /// Whether it deregistered, and only its own name still answers.
     pub left: bool,
     /// A member that is draining or left: until then its own name answers.
     pub drained_at: Option<Moment>,
+}
+
+/// What an instance says of itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Report {
+    /// How it is.
+    pub status: ReportedStatus,
+    /// For people.
+    pub note: Option<Arc<str>>,
+}
+
+/// How an instance says it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ReportedStatus {
+    /// Well.
+    Passing,
+    /// Worth a look, and still listed.
+    Warning,
+    /// Not to be listed, whatever its check says.
+    Failing,
+}
+
+impl ReportedStatus {
+    /// Its name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passing => "passing",
+            Self::Warning => "warning",
+            Self::Failing => "failing",
+        }
+    }
 }
 
 /// Why a member isn't listed.
@@ -103,7 +136,7 @@ impl Member {
             Some(Withdrawn::Expired)
         } else if self.draining {
             Some(Withdrawn::Draining)
-        } else if self.health == Health::Failing {
+        } else if self.is_failing() {
             Some(Withdrawn::Failing)
         } else if self.health == Health::Starting {
             Some(Withdrawn::Starting)
@@ -122,12 +155,16 @@ impl Member {
     pub fn answers_for(&self, now: Moment) -> Option<Duration> {
         match self.withdrawn(now) {
             None => self.entry.lease.left(now),
-            Some(Withdrawn::Left | Withdrawn::Draining) => {
+            Some(reason @ (Withdrawn::Left | Withdrawn::Draining)) => {
                 // One that was failing when it left isn't brought back by leaving.
                 let until = self
                     .drained_at
                     .filter(|until| now < *until && self.is_sound())?;
-                let lease = self.entry.lease.left(now)?;
+                // Whoever leaves has promised to stay until then, lease or not.
+                let lease = match reason {
+                    Withdrawn::Left => Duration::MAX,
+                    _ => self.entry.lease.left(now)?,
+                };
                 Some(lease.min(until.left_at(now)))
             }
             Some(_) => None,
@@ -136,7 +173,13 @@ impl Member {
 
     /// Whether it passes and its addresses are known, whoever withdrew it.
     fn is_sound(&self) -> bool {
-        self.health == Health::Passing && !self.addresses.is_empty()
+        self.health == Health::Passing && !self.is_failing() && !self.addresses.is_empty()
+    }
+
+    /// Whether its check or the instance itself says that it fails.
+    fn is_failing(&self) -> bool {
+        let reported = self.report.as_ref().map(|report| report.status);
+        self.health == Health::Failing || reported == Some(ReportedStatus::Failing)
     }
 
     /// Whether it's listed for as long as its lease runs.
@@ -180,13 +223,6 @@ impl ServiceView {
     /// The members that still are registered.
     pub fn registered(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| !member.left)
-    }
-
-    /// The members that are listed at `now`.
-    pub fn listed(&self, now: Moment) -> impl Iterator<Item = &Member> {
-        self.members
-            .iter()
-            .filter(move |member| member.withdrawn(now).is_none())
     }
 
     /// Counts those of `members` that are registered, by why they aren't listed.

@@ -12,12 +12,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
-use super::check::Health;
 use super::directory::Directory;
-use super::feed::Feed;
+use super::feed::{Feed, Verdict};
 use super::instance::Instance;
 use super::table::{RegisterError, Registered, Table};
-use super::view::{Entry, Member};
+use super::view::{Entry, Member, Report};
 use crate::name::InstanceId;
 use crate::telemetry::Instruments;
 use crate::time::{Clock, Moment};
@@ -57,11 +56,15 @@ pub(super) enum Command {
         id: InstanceId,
         reply: oneshot::Sender<Option<Member>>,
     },
-    /// A check changed its mind.
+    /// Checks changed their minds.
     SetHealth {
+        verdicts: Vec<Verdict>,
+        reply: oneshot::Sender<bool>,
+    },
+    /// An instance says something new of itself.
+    SetReport {
         entry: Arc<Entry>,
-        health: Health,
-        output: Arc<str>,
+        report: Report,
         reply: oneshot::Sender<bool>,
     },
     /// A host name's addresses are known or have changed.
@@ -155,12 +158,23 @@ impl Writer {
             }
             Command::Drain { id, reply } => Reply::Drained(reply, self.table.drain(&id, now)),
             Command::Resume { id, reply } => Reply::Resumed(reply, self.table.resume(&id)),
-            Command::SetHealth {
+            Command::SetHealth { verdicts, reply } => {
+                let mut all = true;
+                for verdict in verdicts {
+                    let Verdict {
+                        entry,
+                        health,
+                        output,
+                    } = verdict;
+                    all &= self.table.set_health(&entry, health, output);
+                }
+                Reply::Noted(reply, all)
+            }
+            Command::SetReport {
                 entry,
-                health,
-                output,
+                report,
                 reply,
-            } => Reply::Noted(reply, self.table.set_health(&entry, health, output)),
+            } => Reply::Noted(reply, self.table.set_report(&entry, report)),
             Command::SetAddresses {
                 entry,
                 addresses,

@@ -14,6 +14,12 @@ use crate::program::{Program, namebeat};
 /// Arguments that serve on free ports.
 const SERVE: [&str; 5] = ["serve", "--dns", "127.0.0.1:0", "--http", "127.0.0.1:0"];
 
+/// Names and values: of variables, or of files.
+type Pairs = &'static [(&'static str, &'static str)];
+
+/// Arguments, or what an error has to say.
+type Words = &'static [&'static str];
+
 /// What a run of the program came to.
 #[derive(Debug, Eq, PartialEq)]
 struct Ended {
@@ -247,11 +253,12 @@ fn the_server_goes_by_the_settings_too() {
     assert_eq!(program.ask("web.d.test.", RecordType::A).ttl(), 5);
 }
 
+/// A zone whose fourth line is wrong.
+const BAD_ZONE: &str = "$TTL 60\n@ SOA ns hostmaster 1 1 1 1 1\n@ NS ns\nns A 10.0.0.999\n";
+
 #[test]
 fn bad_settings_end_it_with_2_and_a_sentence() {
-    let zone = "$TTL 60\n@ SOA ns hostmaster 1 1 1 1 1\n@ NS ns\n";
-    let bad_zone = format!("{zone}ns A 10.0.0.999\n");
-    let cases: [(&[(&str, &str)], &[&str], &[&str]); 17] = [
+    let cases: [(Pairs, Words, Words); 17] = [
         (
             &[("namebeat.toml", "ttl = \"3s\"\n\nzome = \"x.\"\n")],
             &[],
@@ -279,12 +286,12 @@ fn bad_settings_end_it_with_2_and_a_sentence() {
             &["none.toml", "can't be read"],
         ),
         (
-            &[("zones/bad.example.zone", &bad_zone)],
+            &[("zones/bad.example.zone", BAD_ZONE)],
             &[],
             &["zones/bad.example.zone:4:", "10.0.0.999"],
         ),
         (
-            &[("z/bad.example.zone", &bad_zone)],
+            &[("z/bad.example.zone", BAD_ZONE)],
             &["--zones", "z"],
             &["z/bad.example.zone:4:"],
         ),
@@ -293,7 +300,11 @@ fn bad_settings_end_it_with_2_and_a_sentence() {
             &[],
             &["zones/bad.example.zone", "SOA"],
         ),
-        (&[("zones/a..b.zone", zone)], &[], &["zones/a..b.zone"]),
+        (
+            &[("zones/a..b.zone", "@ 60 SOA ns hostmaster 1 1 1 1 1\n")],
+            &[],
+            &["zones/a..b.zone"],
+        ),
         (
             &[],
             &["--zones", "none"],
@@ -354,7 +365,7 @@ fn beyond_loopback_it_serves_when_that_is_allowed() {
 #[test]
 fn arguments_that_nothing_knows_end_it_with_2() {
     let directory = TempDir::new("cli");
-    let cases: [(&[&str], &[(&str, &str)], &str); 10] = [
+    let cases: [(Words, Pairs, &str); 9] = [
         (&["serve", "--bogus"], &[], "--bogus"),
         (&["check-config", "--bogus=1"], &[], "--bogus"),
         (&["serve", "extra"], &[], "extra"),
@@ -362,11 +373,6 @@ fn arguments_that_nothing_knows_end_it_with_2() {
         (&[], &[], "Usage"),
         (&["serve", "--dns", "localhost"], &[], "--dns"),
         (&["serve", "--ttl", "5"], &[], "--ttl"),
-        (
-            &["serve", "--data-dir", "x", "--ephemeral"],
-            &[],
-            "--ephemeral",
-        ),
         (&["serve"], &[("NAMEBEAT_HTTP", "localhost")], "--http"),
         (
             &["serve"],

@@ -15,6 +15,7 @@ mod collector;
 mod dig;
 mod harness;
 mod health;
+mod layers;
 mod messages;
 mod names;
 mod otlp;
