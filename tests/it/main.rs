@@ -13,6 +13,7 @@ mod carriers;
 mod cli;
 mod collector;
 mod dig;
+mod examples;
 mod harness;
 mod health;
 mod layers;
