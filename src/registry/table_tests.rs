@@ -10,6 +10,8 @@ use crate::registry::view::Withdrawn;
 mod commands;
 #[path = "table_tests/model.rs"]
 mod model;
+#[path = "table_tests/returning.rs"]
+mod returning;
 
 /// TTL of the tables under test, in ms.
 const TTL: u64 = 5_000;

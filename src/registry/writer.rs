@@ -210,8 +210,12 @@ impl Writer {
             if nth < LOGGED {
                 tracing::info!(id = %instance.id, service = %instance.service, "lease ended");
             }
-            self.directory.strike(&instance.id);
-            self.feed.ended(instance.id.clone());
+            // One that registered again in the same batch is there already.
+            let current = self.directory.entry(instance.id.as_str());
+            if current.is_some_and(|current| current.generation == entry.generation) {
+                self.directory.strike(&instance.id);
+                self.feed.ended(instance.id.clone());
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The examples, as their head comments start them, against a real server.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -53,6 +53,9 @@ impl Provider {
                 .unwrap()
                 .success()
         );
+        let mut rest = String::new();
+        self.1.read_to_string(&mut rest).unwrap();
+        assert!(rest.contains("drained at "), "{rest:?}");
         eventually("the provider ends", || self.0.try_wait().unwrap()).success()
     }
 }

@@ -243,3 +243,35 @@ fn a_deregistered_instance_is_not_probed() {
     });
     assert!(backend.requests() <= before + 1);
 }
+
+/// Whatever its check says, an instance that calls itself failing isn't listed.
+#[test]
+fn an_instance_says_how_it_is() {
+    let server = TestServer::start();
+    server.register_web("web-1", 1);
+    let say = |body: Value| {
+        let path = "/v1/instances/web-1/heartbeat";
+        server.http("POST", path, &body.to_string()).status
+    };
+    assert_eq!(say(json!({"status": "warning", "note": "hot"})), 200);
+    assert!(listed(&server));
+    assert_eq!(say(json!({"status": "failing", "note": "on fire"})), 200);
+    assert_eq!(reason(&server), "1 registered: 1 failing");
+    let state = server.http("GET", "/v1/instances/web-1", "").json()["state"].take();
+    assert_eq!(
+        (&state["reported"], &state["note"]),
+        (&json!("failing"), &json!("on fire"))
+    );
+    // A heartbeat that says nothing changes nothing.
+    assert_eq!(say(json!({})), 200);
+    assert!(!listed(&server));
+    for wrong in [
+        json!({"status": "fine"}),
+        json!({"note": "x"}),
+        json!({"state": "failing"}),
+    ] {
+        assert_eq!(say(wrong), 422);
+    }
+    assert_eq!(say(json!({"status": "passing"})), 200);
+    assert!(listed(&server));
+}

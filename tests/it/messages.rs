@@ -83,6 +83,7 @@ fn rfc8906_3_1_4_unknown_opcodes_are_not_implemented() {
         let answer = server.exchange(&changed(&[(2, opcode << 3)]));
         assert_eq!(answer.rcode(), ResponseCode::NotImp, "{opcode}");
         assert_eq!(answer.octets[2] >> 3 & 0xf, opcode);
+        assert!(answer.message.edns.is_some());
         assert!(!answer.message.metadata.authoritative);
     }
 }

@@ -122,6 +122,42 @@ fn promise_2_no_cache_outlives_a_lease() {
     );
 }
 
+/// A lease is over for every call at the same moment, and whoever registers right
+/// then is there to stay.
+#[test]
+fn promise_2_a_lease_that_has_ended_has_ended_for_all() {
+    let server = TestServer::start();
+    let body = json!({"id": "a", "name": "web", "host": "10.0.0.1", "port": 1, "lease": "2s"});
+    for _ in 0..3 {
+        let created = server.http("POST", "/v1/instances", &body.to_string());
+        assert_eq!(created.status, 201, "{created:?}");
+        let ends = wall(&created.json()["lease"]["expires_at"]);
+        eventually("the lease ends", || {
+            let over = Utc::now() >= ends;
+            let gone = server.http("GET", "/v1/instances/a", "").status == 404;
+            assert!(!gone || Utc::now() >= ends);
+            (gone && over).then_some(())
+        });
+        assert_eq!(
+            server.http("POST", "/v1/instances/a/heartbeat", "").status,
+            404
+        );
+    }
+    assert_eq!(
+        server
+            .http("POST", "/v1/instances", &body.to_string())
+            .status,
+        201
+    );
+    for _ in 0..20 {
+        assert_eq!(
+            server.http("POST", "/v1/instances/a/heartbeat", "").status,
+            200
+        );
+        assert_eq!(server.ask(WEB, RecordType::A).answers(), ["A 10.0.0.1"]);
+    }
+}
+
 #[test]
 fn promise_3_safe_to_stop() {
     let server = TestServer::with(namebeat::config::Settings {

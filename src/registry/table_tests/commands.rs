@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::registry::view::ReportedStatus;
 
 /// A command; ids, services and hosts are indexes of the lists below.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub(super) enum Act {
     SetHealth(usize, Health, bool),
     /// Likewise of a host name: so many addresses.
     SetAddresses(usize, u8, bool),
+    /// Likewise: what the instance says of itself.
+    SetReport(usize, ReportedStatus, bool),
     Heartbeat(usize),
 }
 
@@ -72,6 +75,7 @@ pub(super) fn asked() -> impl Strategy<Value = Asked> {
 pub(super) fn act() -> impl Strategy<Value = Act> {
     let id = || 0..IDS.len();
     let health = prop_oneof![Just(Health::Passing), Just(Health::Failing)];
+    let status = prop_oneof![Just(ReportedStatus::Warning), Just(ReportedStatus::Failing)];
     prop_oneof![
         6 => (id(), asked(), any::<bool>()).prop_map(|(id, asked, replace)| Act::Register(id, asked, replace)),
         2 => id().prop_map(Act::Deregister),
@@ -79,6 +83,7 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
         2 => id().prop_map(Act::Resume),
         2 => (id(), health, any::<bool>()).prop_map(|(id, health, old)| Act::SetHealth(id, health, old)),
         2 => (id(), 0u8..3, any::<bool>()).prop_map(|(id, count, old)| Act::SetAddresses(id, count, old)),
+        2 => (id(), status, any::<bool>()).prop_map(|(id, status, old)| Act::SetReport(id, status, old)),
         3 => id().prop_map(Act::Heartbeat),
     ]
 }

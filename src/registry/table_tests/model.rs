@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::commands::{Act, Asked, IDS, SERVICES, act, pass};
 use super::*;
+use crate::registry::view::ReportedStatus;
 
 /// A member as the model has it; times are in ms.
 #[derive(Clone, Debug)]
@@ -15,6 +16,7 @@ struct Known {
     registered: u64,
     ends: Option<u64>,
     health: Health,
+    reports_failing: bool,
     addresses: usize,
     draining: bool,
     drained_at: Option<u64>,
@@ -29,7 +31,7 @@ impl Known {
     }
 
     fn is_sound(&self) -> bool {
-        self.health == Health::Passing && self.addresses != 0
+        self.health == Health::Passing && !self.reports_failing && self.addresses != 0
     }
 
     fn reason(&self, now: u64) -> Option<Withdrawn> {
@@ -40,6 +42,7 @@ impl Known {
                 Withdrawn::Expired,
             ),
             (self.draining, Withdrawn::Draining),
+            (self.reports_failing, Withdrawn::Failing),
             (self.health == Health::Failing, Withdrawn::Failing),
             (self.health == Health::Starting, Withdrawn::Starting),
             (self.addresses == 0, Withdrawn::HostUnknown),
@@ -54,17 +57,13 @@ impl Known {
             Some(end) => Duration::from_millis(end.saturating_sub(now)),
             None => Duration::MAX,
         };
-        // Whoever leaves has promised to stay; whoever drains goes on heartbeating.
+        // Whoever left has promised to stay until then, lease or not.
         let lease = left(self.ends.filter(|_| !self.left));
-        let leaving = self.left || self.draining;
-        let until = self
-            .drained_at
-            .or((!leaving).then_some(u64::MAX / 1_000_000))?;
-        let shorter = match leaving {
-            true => lease.min(left(Some(until))),
-            false => lease,
+        let until = match self.draining || self.left {
+            true => left(Some(self.drained_at.unwrap_or(now))),
+            false => Duration::MAX,
         };
-        Some(shorter).filter(|left| !left.is_zero() && self.is_sound())
+        Some(lease.min(until)).filter(|left| !left.is_zero() && self.is_sound())
     }
 
     /// Withdraws it cleanly; says when that is over.
@@ -82,10 +81,10 @@ struct Run {
     table: Table,
     published: HashMap<ServiceName, ServiceView>,
     members: Vec<Known>,
-    /// Ids whose leases ended while they were drained.
+    /// Ids that were drained when their leases ended.
     drained: BTreeSet<&'static str>,
-    /// Ids that the table noticed the end of before it looked for ends.
-    early: Vec<&'static str>,
+    /// Generations of those that were found to have ended since the last look.
+    ended: BTreeSet<u64>,
     /// Every registration of each id, first to last.
     entries: HashMap<&'static str, Vec<Arc<Entry>>>,
     revision: u64,
@@ -98,7 +97,7 @@ impl Run {
             published: HashMap::new(),
             members: Vec::new(),
             drained: BTreeSet::new(),
-            early: Vec::new(),
+            ended: BTreeSet::new(),
             entries: HashMap::new(),
             revision: 0,
         }
@@ -120,17 +119,21 @@ impl Run {
         Some((entry, known))
     }
 
-    /// What the table does first when an id registers or deregisters.
-    fn notice_end(&mut self, id: &'static str, now: u64) {
-        let ended = |known: &Known| {
-            known.id == id && !known.left && known.ends.is_some_and(|ends| ends <= now)
-        };
-        if let Some(index) = self.members.iter().position(ended) {
-            let known = self.members.remove(index);
-            if known.draining {
-                self.drained.insert(id);
-            }
-            self.early.push(id);
+    /// Removes the registered member of that id when its lease has ended.
+    fn notice(&mut self, id: &str, now: u64) {
+        let ended = |known: &&mut Known| known.ends.is_some_and(|ends| ends <= now);
+        if let Some(known) = self.known(id).filter(ended).cloned() {
+            self.ended.insert(known.entry.generation);
+            self.forget(&known);
+        }
+    }
+
+    /// Removes a member whose lease has ended, but for the operator's word.
+    fn forget(&mut self, gone: &Known) {
+        self.members
+            .retain(|known| !Arc::ptr_eq(&known.entry, &gone.entry));
+        if gone.draining {
+            self.drained.insert(gone.id);
         }
     }
 
@@ -138,8 +141,8 @@ impl Run {
         match act {
             Act::Register(index, asked, replace) => self.register(IDS[index], asked, replace, now),
             Act::Deregister(index) => {
-                self.notice_end(IDS[index], now);
                 let told = self.table.deregister(&id(IDS[index]), at(now));
+                self.notice(IDS[index], now);
                 let known = self.known(IDS[index]).map(|known| {
                     known.left = true;
                     known.leave(now)
@@ -179,6 +182,14 @@ impl Run {
                     assert_eq!(self.table.set_addresses(&entry, addresses), current);
                 }
             }
+            Act::SetReport(index, status, old) => {
+                if let Some((entry, known)) = self.registration(IDS[index], old) {
+                    let failing = status == ReportedStatus::Failing;
+                    let current = known.map(|known| known.reports_failing = failing).is_some();
+                    let report = Report { status, note: None };
+                    assert_eq!(self.table.set_report(&entry, report), current);
+                }
+            }
             Act::Heartbeat(index) => {
                 if let Some(known) = self.known(IDS[index]) {
                     let renewed = known.entry.lease.renew(at(now));
@@ -193,27 +204,24 @@ impl Run {
     }
 
     fn register(&mut self, id: &'static str, asked: Asked, replace: bool, now: u64) {
-        self.notice_end(id, now);
         let told = self.table.register(asked.instance(id), replace, at(now));
+        self.notice(id, now);
         let former = self.known(id).cloned();
         if former.is_some() && !replace {
             assert_eq!(told.err(), Some(RegisterError::Exists(super::id(id))));
             return;
         }
-        let former = former.as_ref();
         let told = told.unwrap();
         assert_eq!(told.replaced, former.is_some());
-        // What it left in another service goes on there.
-        let elsewhere = |known: &Known| known.left && known.asked.service != asked.service;
-        self.members
-            .retain(|known| known.id != id || elsewhere(known));
-        if let Some(moved) = former.filter(|former| former.asked.service != asked.service) {
-            let mut moved = moved.clone();
-            moved.left = true;
-            moved.leave(now);
-            self.members
-                .extend(Some(moved).filter(|moved| !moved.is_over(now)));
+        // From another service it leaves; what it left in this one is over.
+        if let Some(known) = self.known(id) {
+            known.left = true;
+            known.leave(now);
         }
+        let here = |known: &Known| known.id == id && known.asked.service == asked.service;
+        self.members
+            .retain(|known| !here(known) && !known.is_over(now));
+        let former = former.as_ref();
         let unmoved = former.filter(|former| former.asked.host == asked.host);
         let same_check = unmoved.filter(|former| former.asked.check == asked.check);
         let entry = told.member.entry;
@@ -226,6 +234,7 @@ impl Run {
                 Some(former) => former.health,
                 None => asked.check.unwrap_or(Health::Passing),
             },
+            reports_failing: false,
             addresses: match unmoved {
                 Some(former) if asked.has_host_name() => former.addresses,
                 _ => usize::from(!asked.has_host_name()),
@@ -240,26 +249,23 @@ impl Run {
 
     /// Has the table look at the leases; the model follows it where it may choose.
     fn expire(&mut self, now: u64) {
-        let mut expired: Vec<String> = expired(&mut self.table, now).into_iter().collect();
-        for early in self.early.drain(..) {
-            let index = expired.iter().position(|id| id == early);
-            expired.remove(index.expect("an early end is told"));
+        let told = self.table.expire(at(now));
+        let told: BTreeSet<u64> = told.iter().map(|entry| entry.generation).collect();
+        let found = std::mem::take(&mut self.ended);
+        assert!(found.is_subset(&told), "{found:?} {told:?}");
+        let mut expected = found.len();
+        for known in self.members.clone() {
+            let gone = told.contains(&known.entry.generation);
+            let ended = |late| !known.left && known.ends.is_some_and(|ends| ends + late <= now);
+            assert!(ended(0) || !gone, "{known:?} expired early");
+            assert!(gone || !ended(LATE), "{known:?} expires late");
+            if gone {
+                self.forget(&known);
+                expected += 1;
+            }
         }
-        let drained = &mut self.drained;
-        self.members.retain(|known| {
-            if known.left {
-                return !known.is_over(now);
-            }
-            let gone = expired.iter().any(|id| id == known.id);
-            let may = known.ends.is_some_and(|ends| ends <= now);
-            let must = known.ends.is_some_and(|ends| ends + LATE <= now);
-            assert!(may || !gone, "{known:?} expired early");
-            assert!(gone || !must, "{known:?} expires late");
-            if gone && known.draining {
-                drained.insert(known.id);
-            }
-            !gone
-        });
+        assert_eq!(told.len(), expected, "{told:?}");
+        self.members.retain(|known| !known.is_over(now));
     }
 
     /// Publishes what changed as the directory does, and asserts that this was all.
@@ -352,7 +358,7 @@ fn facts(view: &ServiceView) -> Vec<impl PartialEq + std::fmt::Debug> {
             addresses,
             health,
             output,
-            report: _,
+            report,
             draining,
             left,
             drained_at,
@@ -362,6 +368,7 @@ fn facts(view: &ServiceView) -> Vec<impl PartialEq + std::fmt::Debug> {
             addresses,
             health,
             output,
+            report,
             draining,
             left,
             drained_at,

@@ -311,6 +311,20 @@ fn a_body_has_at_most_a_mebibyte() {
 }
 
 #[test]
+fn an_array_has_at_most_ten_thousand() {
+    let server = TestServer::start();
+    for (count, status) in [(10_001, 413), (10_000, 200)] {
+        let items = vec![json!({}); count];
+        let answer = server.http("POST", "/v1/instances", &json!(items).to_string());
+        assert_eq!(answer.status, status, "{count}");
+        if status == 413 {
+            super::assert_problem(&answer.json(), 413);
+            assert!(answer.body.contains("10000"), "{answer:?}");
+        }
+    }
+}
+
+#[test]
 fn pages_of_other_sites_are_refused() {
     let server = TestServer::start();
     server.register("a", web(1));

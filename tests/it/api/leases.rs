@@ -8,7 +8,7 @@ use namebeat::config::Settings;
 use serde_json::json;
 
 use super::{SLACK, assert_in, check, check_text, wall, web};
-use crate::harness::TestServer;
+use crate::harness::{TestServer, eventually};
 
 #[test]
 fn a_heartbeat_moves_the_lease() {
@@ -268,4 +268,115 @@ fn only_resume_undoes_a_drain() {
     assert!(wall(&drained["drained_at"]) < wall(&again["drained_at"]));
     // Leaving while it drains doesn't start the wait anew.
     check(&server, "DELETE /v1/instances/a", json!(null), 200, again);
+}
+
+/// Whoever registers again as soon as the lease has ended isn't struck with the
+/// one that ended, whether the registry had noticed that or not.
+#[test]
+fn one_that_comes_back_at_once_stays() {
+    let server = TestServer::start();
+    let mut body = web(1);
+    body["lease"] = json!("2s");
+    std::thread::scope(|scope| {
+        for n in 0..4 {
+            let (server, body) = (&server, &body);
+            scope.spawn(move || {
+                let path = format!("/v1/instances/i{n}");
+                server.register(&format!("i{n}"), body.clone());
+                eventually("the lease ends", || {
+                    (server.http("GET", &path, "").status == 404).then_some(())
+                });
+                check(server, &format!("PUT {path}"), body.clone(), 201, json!({}));
+                for call in ["GET ID", "POST ID/heartbeat", "POST ID/drain", "DELETE ID"] {
+                    let call = call.replace("ID", &path);
+                    check(server, &call, json!(null), 200, json!({}));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_heartbeat_may_report() {
+    let server = TestServer::start();
+    server.register("a", web(1));
+    let call = "POST /v1/instances/a/heartbeat";
+    let note = "x".repeat(200);
+    for (body, listed, reported, told) in [
+        (
+            json!({"status": "warning", "note": "full disk"}),
+            true,
+            "warning",
+            json!("full disk"),
+        ),
+        (
+            json!({"status": "failing", "note": note}),
+            false,
+            "failing",
+            json!(note),
+        ),
+        // One that says nothing new takes nothing back.
+        (json!({}), false, "failing", json!(note)),
+        (json!({"status": "failing"}), false, "failing", json!(null)),
+        (
+            json!({"status": "passing", "note": ""}),
+            true,
+            "passing",
+            json!(""),
+        ),
+    ] {
+        check(&server, call, body, 200, json!({"lease": {"term": "30s"}}));
+        let reason = if listed {
+            json!(null)
+        } else {
+            json!("failing")
+        };
+        let state = json!({"listed": listed, "reason": reason, "reported": reported, "note": told});
+        check(
+            &server,
+            "GET /v1/instances/a",
+            json!(null),
+            200,
+            json!({"state": state}),
+        );
+        let answers = server.ask("web.svc.internal.", RecordType::A).answers();
+        assert_eq!(answers.len(), usize::from(listed), "{state}");
+    }
+    let before = check(&server, "GET /v1/instances/a", json!(null), 200, json!({}));
+    for (body, field, part) in [
+        (json!({"status": "fine"}), "status", "\"warning\""),
+        (json!({"status": 1}), "status", "status"),
+        (json!({"note": "x"}), "note", "status"),
+        (
+            json!({"status": "passing", "note": "x".repeat(201)}),
+            "note",
+            "200",
+        ),
+        (json!({"state": "passing"}), "state", "note"),
+    ] {
+        check(
+            &server,
+            call,
+            body,
+            422,
+            json!({"field": field, "detail": part}),
+        );
+        // Refused whole: the lease isn't renewed either.
+        check(
+            &server,
+            "GET /v1/instances/a",
+            json!(null),
+            200,
+            before.clone(),
+        );
+    }
+    // Of a new registration nothing was said yet.
+    server.register("a", web(1));
+    check(
+        &server,
+        "GET /v1/instances/a",
+        json!(null),
+        200,
+        json!({"state": {"reported": null, "note": null}}),
+    );
 }
