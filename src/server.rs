@@ -277,11 +277,10 @@ impl Drop for DnsThreads {
 fn bind_dns(address: SocketAddr, workers: usize) -> io::Result<DnsSockets> {
     let mut tries = 0;
     loop {
-        let tcp = std::net::TcpListener::bind(address)?;
+        let tcp = stream::bind(address)?;
         let bound = tcp.local_addr()?;
         match udp::bind(bound, workers) {
             Ok(udp) => {
-                tcp.set_nonblocking(true)?;
                 return Ok(DnsSockets {
                     address: bound,
                     udp,

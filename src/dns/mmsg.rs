@@ -166,7 +166,10 @@ mod linux {
                 };
                 // A reply takes the place of a query that was replied to or
                 // dropped, so no header that is still needed is overwritten.
-                let query = self.headers[index].msg_hdr;
+                let mut query = self.headers[index].msg_hdr;
+                if query.msg_controllen != 0 {
+                    forget_interface(&mut query);
+                }
                 let header = &mut self.headers[slot].msg_hdr;
                 header.msg_name = query.msg_name;
                 header.msg_namelen = query.msg_namelen;
@@ -191,6 +194,34 @@ mod linux {
                 }
             }
             self.replied.clear();
+        }
+    }
+
+    /// Keeps of the note of a destination the address alone: the way back may
+    /// lead through another interface. A link-local address needs its own.
+    fn forget_interface(header: &mut libc::msghdr) {
+        // SAFETY: the kernel filled the control buffer that the header leads to,
+        // up to the length it gives, so what is found there is whole.
+        unsafe {
+            let note = libc::CMSG_FIRSTHDR(header);
+            if note.is_null() {
+                return;
+            }
+            let data = libc::CMSG_DATA(note);
+            match ((*note).cmsg_level, (*note).cmsg_type) {
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    let info = data.cast::<libc::in_pktinfo>();
+                    (*info).ipi_ifindex = 0;
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    let info = data.cast::<libc::in6_pktinfo>();
+                    let address = Ipv6Addr::from((*info).ipi6_addr.s6_addr);
+                    if !address.is_unicast_link_local() {
+                        (*info).ipi6_ifindex = 0;
+                    }
+                }
+                _ => {}
+            }
         }
     }
 

@@ -20,6 +20,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -55,6 +56,29 @@ const MAX_OUTPUT: usize = 64 << 10;
 
 /// Pause after the system gave no connection, such as for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that the system holds until they're taken.
+const BACKLOG: i32 = 1024;
+
+/// Binds a socket that is nobody else's, so that two servers never share an
+/// address unnoticed.
+pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // A former server's connections that linger are no reason not to start.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // As for UDP: `[::]` and `0.0.0.0` can stand side by side.
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
 
 /// Takes connections until `stop` is cancelled, then until each has its answers.
 pub async fn serve(listener: TcpListener, service: Arc<Service>, stop: CancellationToken) {
