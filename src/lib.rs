@@ -33,7 +33,7 @@
 //! | 3 | [`config`]: file, environment, flags |
 //! | 2 | [`dns`], [`http`], [`health`]; they don't know each other |
 //! | 1 | [`registry`], then [`api`] |
-//! | 0 | [`name`], [`time`], [`telemetry`] |
+//! | 0 | [`accept`], [`name`], [`time`], [`telemetry`] |
 //!
 //! # What is absent
 //!
@@ -41,6 +41,7 @@
 //! a pointer takes to swap. Nothing is kept on disk yet. There is no recursion,
 //! no zone transfer, no DNSSEC.
 
+pub mod accept;
 pub mod api;
 pub mod config;
 pub mod dns;

@@ -1,5 +1,8 @@
 //! `namebeat check-config`.
 
+use std::io::Write;
+
+use namebeat::config::Config;
 use namebeat::server;
 use namebeat::time::TimeSpan;
 
@@ -9,27 +12,34 @@ use super::{CommandError, ServerArguments};
 pub(super) fn run(arguments: ServerArguments) -> Result<(), CommandError> {
     let config = arguments.into_config()?;
     server::check(&config)?;
+    // Whoever closes the pipe has read enough.
+    let _ = print(&config, &mut std::io::stdout().lock());
+    Ok(())
+}
+
+fn print(config: &Config, out: &mut impl Write) -> std::io::Result<()> {
     let dns: Vec<String> = config
         .dns
         .iter()
         .map(|address| format!("\"{address}\""))
         .collect();
-    println!("dns = [{}]", dns.join(", "));
-    println!("http = \"{}\"", config.http);
-    println!("zone = {}", quoted(&config.zone.to_string()));
+    writeln!(out, "dns = [{}]", dns.join(", "))?;
+    writeln!(out, "http = \"{}\"", config.http)?;
+    writeln!(out, "zone = {}", quoted(&config.zone.to_string()))?;
     if let Some(dir) = &config.zones {
-        println!("zones = {}", quoted(&dir.display().to_string()));
+        writeln!(out, "zones = {}", quoted(&dir.display().to_string()))?;
     }
-    println!("workers = {}", config.workers);
-    println!("ttl = \"{}\"", TimeSpan(config.table.ttl));
-    println!("negative_ttl = \"{}\"", TimeSpan(config.table.negative_ttl));
-    println!("udp_payload = {}", config.udp_payload);
-    println!("max_instances = {}", config.table.max_instances);
-    println!("check_concurrency = {}", config.health.concurrency);
-    println!("trace_queries = {}", config.trace_queries);
-    println!("allow_unprotected_api = {}", config.allow_unprotected_api);
-    println!("# The settings are good.");
-    Ok(())
+    writeln!(out, "workers = {}", config.workers)?;
+    writeln!(out, "ttl = \"{}\"", TimeSpan(config.table.ttl))?;
+    let negative_ttl = TimeSpan(config.table.negative_ttl);
+    writeln!(out, "negative_ttl = \"{negative_ttl}\"")?;
+    writeln!(out, "udp_payload = {}", config.udp_payload)?;
+    writeln!(out, "max_instances = {}", config.table.max_instances)?;
+    writeln!(out, "check_concurrency = {}", config.health.concurrency)?;
+    writeln!(out, "trace_queries = {}", config.trace_queries)?;
+    let allowed = config.allow_unprotected_api;
+    writeln!(out, "allow_unprotected_api = {allowed}")?;
+    writeln!(out, "# The settings are good.")
 }
 
 /// A TOML string. What JSON escapes, TOML escapes alike, and one character more.

@@ -23,13 +23,12 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Client, Scratch};
 use super::service::Service;
+use crate::accept::serve_connections;
 use crate::telemetry::Transport;
 
 /// Most connections at once; further ones wait in the system's queue.
@@ -53,9 +52,6 @@ const MAX_INPUT: usize = 2 + 65_535;
 
 /// Octets of responses from which on they're written before more is answered.
 const MAX_OUTPUT: usize = 64 << 10;
-
-/// Pause after the system gave no connection, such as for want of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections that the system holds until they're taken.
 const BACKLOG: i32 = 1024;
@@ -82,48 +78,22 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 /// Takes connections until `stop` is cancelled, then until each has its answers.
 pub async fn serve(listener: TcpListener, service: Arc<Service>, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let addresses = Arc::new(Addresses::default());
-    let mut connections = JoinSet::new();
-    while let Some(accepted) = stop.run_until_cancelled(accept(&listener, &places)).await {
-        while connections.try_join_next().is_some() {}
-        match accepted {
-            Ok((stream, peer, place)) => {
-                let Some(counted) = addresses.clone().count(peer.ip()) else {
-                    tracing::debug!(%peer, "closed: the address has its number of connections");
-                    continue;
-                };
-                let connection = Connection::new(stream, peer, service.clone());
-                let stop = stop.clone();
-                connections.spawn(async move {
-                    if let Err(error) = connection.serve(stop).await {
-                        tracing::debug!(%peer, %error, "connection ended");
-                    }
-                    drop((counted, place));
-                });
-            }
-            // One client's reset is no reason to stop, and neither is anything else.
-            Err(error) => {
-                tracing::warn!(%error, "no connection could be taken");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+    serve_connections(listener, MAX_CONNECTIONS, &stop, |stream, peer| {
+        let counted = addresses.clone().count(peer.ip());
+        if counted.is_none() {
+            tracing::debug!(%peer, "closed: the address has its number of connections");
         }
-    }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
-}
-
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = places
-        .clone()
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, place))
+        let connection = Connection::new(stream, peer, service.clone());
+        let stop = stop.clone();
+        counted.map(|counted| async move {
+            if let Err(error) = connection.serve(stop).await {
+                tracing::debug!(%peer, %error, "connection ended");
+            }
+            drop(counted);
+        })
+    })
+    .await;
 }
 
 /// How many connections each address has; bounded by their total.

@@ -10,7 +10,6 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,13 +23,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use super::{Api, router};
+use crate::accept::serve_connections;
 
 /// Most connections open at once.
 pub const MAX_CONNECTIONS: usize = 4096;
@@ -42,45 +40,13 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest time that a client may take to make room for more of a response.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Time to wait after the system gave no connection, such as for want of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// Serves the API until `stop` is cancelled, then until its requests are answered.
 pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
     let router = router(api);
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = JoinSet::new();
-    while let Some(accepted) = stop.run_until_cancelled(accept(&listener, &places)).await {
-        while connections.try_join_next().is_some() {}
-        match accepted {
-            Ok((stream, peer, place)) => {
-                let served = connection(stream, peer, router.clone(), stop.clone());
-                connections.spawn(async move {
-                    served.await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "no connection could be taken");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
-}
-
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = places
-        .clone()
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, place))
+    serve_connections(listener, MAX_CONNECTIONS, &stop, |stream, peer| {
+        Some(connection(stream, peer, router.clone(), stop.clone()))
+    })
+    .await;
 }
 
 async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {

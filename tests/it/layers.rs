@@ -8,7 +8,7 @@ use std::path::Path;
 ///
 /// Two floors of that table are split here: `telemetry` may use `name` and
 /// `time`, and `registry` uses `api`.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 14] = [
     ("main", 8),
     ("cli", 7),
     ("server", 6),
@@ -19,6 +19,7 @@ const FLOORS: [(&str, u8); 13] = [
     ("registry", 3),
     ("api", 2),
     ("telemetry", 1),
+    ("accept", 0),
     ("name", 0),
     ("time", 0),
     // The map itself: it names the parts and uses none.
