@@ -1,8 +1,10 @@
-//! The HTTP API, call by call, as PRODUCT.md lays it down.
+//! The HTTP API, call by call, as the README lays it down.
 
+mod checks;
 mod discover;
 mod edges;
 mod leases;
+mod post;
 mod refusals;
 mod register;
 

@@ -1,5 +1,5 @@
-//! Registrations that can't be taken: every field of PRODUCT.md's table of the
-//! instance, on both sides of its limits.
+//! Registrations that can't be taken: every field of an instance, on both
+//! sides of its limits; those of its check are in `checks`.
 
 use hickory_proto::rr::RecordType;
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use super::check;
 use crate::harness::TestServer;
 
 /// A good registration with the members of `patch` put over it.
-fn patched(id: &str, patch: &Value) -> Value {
+pub(super) fn patched(id: &str, patch: &Value) -> Value {
     let mut body = json!({"id": id, "name": "web", "host": "10.0.0.1", "port": 80});
     let members = body.as_object_mut().unwrap();
     members.extend(patch.as_object().unwrap().clone());
@@ -16,23 +16,23 @@ fn patched(id: &str, patch: &Value) -> Value {
 }
 
 /// A map of `count` entries `k0`, `k1` and so on.
-fn map(count: usize, value: Value) -> Value {
+pub(super) fn map(count: usize, value: Value) -> Value {
     let entries = (0..count).map(|n| (format!("k{n}"), value.clone()));
     Value::Object(entries.collect::<Map<_, _>>())
 }
 
 /// One entry.
-fn pair(key: impl Into<String>, value: Value) -> Value {
+pub(super) fn pair(key: impl Into<String>, value: Value) -> Value {
     Value::Object(Map::from_iter([(key.into(), value)]))
 }
 
-fn x(count: usize) -> String {
+pub(super) fn x(count: usize) -> String {
     "x".repeat(count)
 }
 
 /// Asserts for each case that no way to register takes it, that the error names
 /// the field and says `part`, and that nothing of it was applied.
-fn check_refused(cases: Vec<(Value, &str, &str)>) {
+pub(super) fn check_refused(cases: Vec<(Value, &str, &str)>) {
     let server = TestServer::start();
     server.register(
         "kept",
@@ -311,152 +311,6 @@ fn refuses_weights_localities_and_leases() {
         (json!({"lease": {"term": "30s"}}), "lease", "lease"),
         (json!({"lease": null}), "lease", "health_check"),
         (unchecked, "lease", "health_check"),
-    ]);
-}
-
-#[test]
-fn refuses_health_checks() {
-    let checked = |field: &str, value: Value| json!({"health_check": pair(field, value)});
-    check_refused(vec![
-        (
-            json!({"health_check": true}),
-            "health_check",
-            "health_check",
-        ),
-        (
-            json!({"health_check": "/health"}),
-            "health_check",
-            "health_check",
-        ),
-        (
-            checked("kind", json!("ftp")),
-            "health_check.kind",
-            "\"ftp\"",
-        ),
-        (checked("kind", json!(1)), "health_check.kind", "kind"),
-        (
-            checked("endpoint", json!("")),
-            "health_check.endpoint",
-            "begins with a single \"/\"",
-        ),
-        (
-            checked("endpoint", json!("health")),
-            "health_check.endpoint",
-            "begins with a single \"/\"",
-        ),
-        (
-            checked("endpoint", json!("//evil.example/")),
-            "health_check.endpoint",
-            "single \"/\"",
-        ),
-        (
-            checked("endpoint", json!("http://a/")),
-            "health_check.endpoint",
-            "no path",
-        ),
-        (
-            checked("endpoint", json!("/a b")),
-            "health_check.endpoint",
-            "no path",
-        ),
-        (
-            checked("endpoint", json!("/a\r\nX: y")),
-            "health_check.endpoint",
-            "no path",
-        ),
-        (
-            checked("endpoint", json!("/a#b")),
-            "health_check.endpoint",
-            "\"#\"",
-        ),
-        (
-            checked("endpoint", json!(format!("/{}", x(1024)))),
-            "health_check.endpoint",
-            "1024",
-        ),
-        (
-            json!({"health_check": {"kind": "tcp", "endpoint": "/"}}),
-            "health_check.endpoint",
-            "asks no path",
-        ),
-        (
-            json!({"health_check": {"kind": "none", "endpoint": "/"}}),
-            "health_check.endpoint",
-            "asks no path",
-        ),
-        (
-            json!({"protocol": "tcp", "health_check": {"endpoint": "/"}}),
-            "health_check.endpoint",
-            "asks no path",
-        ),
-        (
-            checked("interval", json!("99ms")),
-            "health_check.interval",
-            "100ms to 1h",
-        ),
-        (
-            checked("interval", json!("61m")),
-            "health_check.interval",
-            "100ms to 1h",
-        ),
-        (
-            checked("interval", json!("10")),
-            "health_check.interval",
-            "\"10\"",
-        ),
-        (
-            checked("interval", json!(10)),
-            "health_check.interval",
-            "interval",
-        ),
-        (
-            checked("timeout", json!("9ms")),
-            "health_check.timeout",
-            "10ms to 1m",
-        ),
-        (
-            checked("timeout", json!("61s")),
-            "health_check.timeout",
-            "10ms to 1m",
-        ),
-        (
-            checked("timeout", json!("2 s")),
-            "health_check.timeout",
-            "\"2 s\"",
-        ),
-        (
-            checked("retries", json!(0)),
-            "health_check.retries",
-            "1 to 100",
-        ),
-        (
-            checked("retries", json!(101)),
-            "health_check.retries",
-            "1 to 100",
-        ),
-        (
-            checked("retries", json!(-1)),
-            "health_check.retries",
-            "1 to 100",
-        ),
-        (
-            checked("retries", json!("3")),
-            "health_check.retries",
-            "retries",
-        ),
-        (checked("rise", json!(0)), "health_check.rise", "1 to 100"),
-        (checked("rise", json!(101)), "health_check.rise", "1 to 100"),
-        (
-            checked("initial", json!("failing")),
-            "health_check.initial",
-            "\"passing\"",
-        ),
-        (
-            checked("initial", json!(true)),
-            "health_check.initial",
-            "initial",
-        ),
-        (checked("path", json!("/")), "health_check.path", "endpoint"),
     ]);
 }
 
