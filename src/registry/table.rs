@@ -210,6 +210,7 @@ impl Table {
 
     /// Withdraws an instance for an operator; says when it's drained.
     pub fn drain(&mut self, id: &InstanceId, now: Moment) -> Option<Moment> {
+        self.expire_one(id, now);
         let home = self.homes.get(id)?.clone();
         let mut member = self.take(&home, id)?;
         let drained_at = self.drained_at(&member, now);
@@ -219,8 +220,11 @@ impl Table {
         Some(drained_at)
     }
 
-    /// Ends an instance's drain.
-    pub fn resume(&mut self, id: &InstanceId) -> Option<Member> {
+    /// Ends an instance's drain. That of an id that isn't registered is forgotten,
+    /// so it's listed when it comes back.
+    pub fn resume(&mut self, id: &InstanceId, now: Moment) -> Option<Member> {
+        self.expire_one(id, now);
+        self.drained.remove(id);
         let home = self.homes.get(id)?.clone();
         let mut member = self.take(&home, id)?;
         member.draining = false;

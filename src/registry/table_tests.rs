@@ -120,7 +120,7 @@ fn resume_lists_again_and_the_next_drain_starts_anew() {
     for now in [2_000, 3_000, 10_000] {
         assert_eq!(table.drain(&id("a"), at(now)), Some(at(now + DRAIN)));
         assert_eq!(table.counts(), (1, 0));
-        let member = table.resume(&id("a")).unwrap();
+        let member = table.resume(&id("a"), at(now)).unwrap();
         assert_eq!((member.draining, member.drained_at), (false, None));
         assert_eq!((table.counts(), table.leaving.len()), ((1, 1), 0));
         assert_eq!(withdrawn(&table, "web", "a", now), None);
@@ -135,7 +135,7 @@ fn what_is_unknown_or_left_takes_no_command() {
     for id in [id("a"), id("ghost")] {
         assert_eq!(table.deregister(&id, at(2_000)), None);
         assert_eq!(table.drain(&id, at(2_000)), None);
-        assert!(table.resume(&id).is_none());
+        assert!(table.resume(&id, at(2_000)).is_none());
     }
     assert!(!table.set_health(&entry, Health::Failing, "late".into()));
     assert!(!table.set_addresses(&entry, [].into()));

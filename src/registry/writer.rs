@@ -157,7 +157,7 @@ impl Writer {
                 Reply::Drained(reply, drained_at)
             }
             Command::Drain { id, reply } => Reply::Drained(reply, self.table.drain(&id, now)),
-            Command::Resume { id, reply } => Reply::Resumed(reply, self.table.resume(&id)),
+            Command::Resume { id, reply } => Reply::Resumed(reply, self.table.resume(&id, now)),
             Command::SetHealth { verdicts, reply } => {
                 let mut all = true;
                 for verdict in verdicts {

@@ -116,10 +116,10 @@ impl Client {
         if message.len() < 12 || message[2] & 0x80 != 0 {
             let marker = query("marker.invalid.", RecordType::A, None);
             socket.send(&marker).unwrap();
-            let len = socket.recv(&mut octets).unwrap();
+            let len = receive(&socket, &mut octets);
             return (octets[..2] != marker[..2]).then(|| octets[..len].to_vec());
         }
-        let len = socket.recv(&mut octets).unwrap();
+        let len = receive(&socket, &mut octets);
         octets.truncate(len);
         Some(octets)
     }
@@ -175,6 +175,16 @@ impl Drop for TestServer {
         if let Some(thread) = self.thread.take() {
             let ended = thread.join();
             assert!(ended.is_ok() || std::thread::panicking());
+        }
+    }
+}
+
+/// Receives a datagram; a signal that comes meanwhile is no failure.
+pub fn receive(socket: &UdpSocket, octets: &mut [u8]) -> usize {
+    loop {
+        match socket.recv(octets) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            received => return received.unwrap(),
         }
     }
 }

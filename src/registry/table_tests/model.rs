@@ -151,6 +151,7 @@ impl Run {
                 self.members.retain(|known| !known.is_over(now));
             }
             Act::Drain(index) => {
+                self.notice(IDS[index], now);
                 let told = self.table.drain(&id(IDS[index]), at(now));
                 let known = self.known(IDS[index]).map(|known| {
                     known.draining = true;
@@ -159,7 +160,9 @@ impl Run {
                 assert_eq!(told, known.map(at));
             }
             Act::Resume(index) => {
-                let told = self.table.resume(&id(IDS[index]));
+                self.notice(IDS[index], now);
+                self.drained.remove(IDS[index]);
+                let told = self.table.resume(&id(IDS[index]), at(now));
                 let known = self.known(IDS[index]).map(|known| {
                     (known.draining, known.drained_at) = (false, None);
                     known.entry.generation

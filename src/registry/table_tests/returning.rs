@@ -54,7 +54,7 @@ fn a_drain_outlives_the_lease() {
     let back = put(&mut table, "a", "api", &short, 5_000).member;
     assert_eq!((back.draining, back.drained_at), (true, None));
     assert_eq!(answers(&table, "api", "a", 5_000), None);
-    assert!(!table.resume(&id("a")).unwrap().draining);
+    assert!(!table.resume(&id("a"), at(5_000)).unwrap().draining);
     assert_eq!(expired(&mut table, 7_000 + LATE), ["a"]);
     assert!(!put(&mut table, "a", "api", &short, 8_000).member.draining);
     // One that leaves of itself takes it along.
