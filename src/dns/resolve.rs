@@ -232,8 +232,10 @@ impl<'z> Resolver<'z, '_> {
         let known: HashSet<&[u8]> = known.iter().map(|set| set.owner.as_wire()).collect();
         let targets = sets
             .iter()
-            .flat_map(|set| set.iter().filter_map(|rdata| target(set.rtype, rdata)))
-            .filter(|target| !known.contains(target.as_wire()));
+            .flat_map(|set| set.iter().filter_map(|rdata| target_wire(set.rtype, rdata)))
+            // Names of our making are lower case, so most are known as they stand.
+            .filter(|wire| !known.contains(wire))
+            .filter_map(folded);
         for target in targets.take(MAX_TARGETS) {
             for rtype in [RecordType::A, RecordType::AAAA] {
                 let Some(zone) = self.zones.closest(target.as_wire(), rtype) else {
@@ -248,17 +250,20 @@ impl<'z> Resolver<'z, '_> {
     }
 }
 
-/// The name that a record's addresses are wanted of, lower case.
-fn target(rtype: RecordType, rdata: &[u8]) -> Option<DomainName> {
+/// The name that a record's addresses are wanted of, in wire form.
+fn target_wire(rtype: RecordType, rdata: &[u8]) -> Option<&[u8]> {
     let start = match rtype {
         RecordType::NS => 0,
         RecordType::MX => 2,
         RecordType::SRV => 6,
         _ => return None,
     };
-    DomainName::from_wire(rdata.get(start..)?)
-        .ok()
-        .map(|name| name.folded())
+    rdata.get(start..)
+}
+
+/// A name in wire form as it's looked up.
+fn folded(wire: &[u8]) -> Option<DomainName> {
+    DomainName::from_wire(wire).ok().map(|name| name.folded())
 }
 
 /// Whether something registered stands at the label of `name` below `zone`.
@@ -290,7 +295,7 @@ fn static_step<'z>(zone: &'z Zone, name: &DomainName, qtype: RecordType) -> Step
         },
         Lookup::Dname(rrset) => below_dname(rrset, name, qtype),
         Lookup::Referral(ns) => {
-            let targets = ns.iter().filter_map(|rdata| target(RecordType::NS, rdata));
+            let targets = ns.iter().filter_map(folded);
             let glue = targets
                 .flat_map(|target| {
                     zone.glue(target.as_wire())
