@@ -18,14 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::dns::answer::Authority;
-use crate::dns::service::Service;
+use crate::dns::service::{Service, Worker, Workers};
 use crate::dns::zones::{ZoneLoadError, Zones};
 use crate::dns::{stream, udp};
 use crate::health;
 use crate::http::{self, Api};
 use crate::registry::Registry;
 use crate::telemetry::Instruments;
-use crate::telemetry::QuerySampler;
 use crate::time::Clock;
 
 /// Longest time that requests under way may take when the server stops, beyond
@@ -182,17 +181,18 @@ impl Server {
                 self.config.udp_payload,
             ),
             instruments: self.instruments.clone(),
-            sampler: QuerySampler::new(self.config.trace_queries),
+            trace_queries: self.config.trace_queries,
+            cache: 64 << 20,
         });
         let mut threads = DnsThreads::default();
         let mut listeners = Vec::new();
         for sockets in std::mem::take(&mut self.dns) {
             for socket in sockets.udp {
-                threads.spawn_udp(socket, service.clone())?;
+                threads.spawn_udp(socket, service.worker())?;
             }
             listeners.push(sockets.tcp);
         }
-        threads.spawn_tcp(listeners, service, self.config.workers)?;
+        threads.spawn_tcp(listeners, &service, self.config.workers)?;
         Ok(threads)
     }
 }
@@ -208,27 +208,28 @@ struct DnsThreads {
 }
 
 impl DnsThreads {
-    fn spawn_udp(&mut self, socket: std::net::UdpSocket, service: Arc<Service>) -> io::Result<()> {
+    fn spawn_udp(&mut self, socket: std::net::UdpSocket, worker: Worker) -> io::Result<()> {
         let stop = self.stop_udp.clone();
-        self.spawn("dns-udp", move || udp::run(&socket, &service, &stop))
+        self.spawn("dns-udp", move || udp::run(&socket, worker, &stop))
     }
 
     fn spawn_tcp(
         &mut self,
         listeners: Vec<std::net::TcpListener>,
-        service: Arc<Service>,
-        workers: usize,
+        service: &Arc<Service>,
+        threads: usize,
     ) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(workers)
+            .worker_threads(threads)
             .thread_name("dns-tcp")
             .enable_all()
             .build()?;
+        let workers = Arc::new(Workers::new(service, threads));
         let mut serving = JoinSet::new();
         let inside = runtime.enter();
         for listener in listeners {
             let listener = TcpListener::from_std(listener)?;
-            serving.spawn(stream::serve(listener, service.clone(), self.stop.clone()));
+            serving.spawn(stream::serve(listener, workers.clone(), self.stop.clone()));
         }
         drop(inside);
         self.spawn("dns-tcp", move || {

@@ -16,6 +16,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub struct Moment(u64);
 
 impl Moment {
+    /// Later than any that comes.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// The moment `millis` milliseconds after the clock was made.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1_000_000))

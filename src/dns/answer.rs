@@ -8,14 +8,18 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::compose::{Bounds, compose};
-use super::message::{ExtendedError, Rcode};
+use super::basis::Basis;
+use super::body::{Draft, OPT_LEN, Opt};
+use super::cache::Cache;
+use super::compose::{ClientClass, Frame, Room, compose};
+use super::message::{ExtendedError, HEADER_LEN, Rcode};
 use super::outcome::Outcome;
-use super::query::{CLASS_IN, Echo, Query, Unanswerable, parse};
+use super::query::{CLASS_IN, Echo, FoldedName, Query, Unanswerable, parse};
 use super::resolve::{Resolver, resolve};
 use super::rr::RecordType;
 use super::zones::Zones;
 use crate::registry::Registry;
+use crate::time::Moment;
 
 /// Largest UDP payload for clients elsewhere, unless set: what passes any
 /// path unfragmented ([RFC 9715](https://www.rfc-editor.org/rfc/rfc9715) §3).
@@ -76,12 +80,33 @@ pub struct Summary {
     pub qtype: RecordType,
     /// The response code.
     pub rcode: Rcode,
+    /// Whether a prepared answer was given.
+    pub prepared: bool,
 }
 
-/// What one worker keeps between queries.
+/// What one worker keeps between queries. The default keeps no answers.
 #[derive(Debug, Default)]
 pub struct Scratch {
     rng: fastrand::Rng,
+    qname: FoldedName,
+    draft: Draft,
+    cache: Cache,
+}
+
+impl Scratch {
+    /// One that keeps up to `cache` octets of prepared answers.
+    pub fn with_cache(cache: usize) -> Self {
+        Self {
+            cache: Cache::new(cache),
+            ..Self::default()
+        }
+    }
+
+    /// Has the answers given counted with their services; to be called at the
+    /// end of a batch.
+    pub fn settle(&mut self) {
+        self.cache.settle();
+    }
 }
 
 /// Everything answers are made of. Shared by all workers.
@@ -102,33 +127,91 @@ impl Authority {
         }
     }
 
-    /// Answers `message`, writing the response into `out` in place of what it held.
+    /// The moment it is now, on the clock that leases end by.
+    pub fn now(&self) -> Moment {
+        self.registry.now()
+    }
+
+    /// Answers `message`, which is there at `now`, writing the response into
+    /// `out` in place of what it held.
     pub fn answer(
         &self,
         message: &[u8],
         client: Client,
+        now: Moment,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) -> Verdict {
-        let (echo, qtype, outcome) = match parse(message) {
-            Ok(query) => (query.echo, query.qtype, self.look_up(&query, scratch)),
+        let Scratch {
+            rng,
+            qname,
+            draft,
+            cache,
+        } = scratch;
+        let (echo, query) = match parse(message, qname) {
+            Ok(query) => (query.echo, Ok(query)),
             Err(Unanswerable::Silence) => return Verdict::Drop,
-            Err(Unanswerable::Refuse(echo, rcode)) => {
-                (echo, RecordType(0), Outcome::Refused { rcode, error: None })
-            }
+            Err(Unanswerable::Refuse(echo, rcode)) => (echo, Err(rcode)),
         };
-        compose(&echo, &outcome, self.bounds(&echo, client), out);
+        let payload = self.payload(client);
+        let opt = Opt {
+            payload,
+            options: &[],
+        };
+        let room = room(&echo, client, opt);
+        let mut basis = Basis::default();
+        let outcome = match &query {
+            Ok(query) if query.qclass == CLASS_IN => {
+                if let Some(body) = cache.find(qname.with_type(), room, now) {
+                    body.write(&echo, opt, self.serial(), rng, out);
+                    return Verdict::Reply(Summary {
+                        qtype: query.qtype,
+                        rcode: body.head.rcode(),
+                        prepared: true,
+                    });
+                }
+                self.look_up(query, qname, now, rng, &mut basis)
+            }
+            Ok(_) => {
+                let text = "only class IN is served";
+                Outcome::refused(Rcode::REFUSED, ExtendedError::NOT_SUPPORTED, text)
+            }
+            Err(rcode) => Outcome::Refused {
+                rcode: *rcode,
+                error: None,
+            },
+        };
+        let frame = Frame {
+            qname: match echo.question {
+                [] => &[],
+                _ => qname.as_wire(),
+            },
+            room,
+        };
+        compose(frame, &outcome, draft);
+        draft.body().write(&echo, opt, self.serial(), rng, out);
+        let qtype = query.map_or(RecordType(0), |query| query.qtype);
+        if let Some(view) = basis.views().first() {
+            view.count(1);
+        }
+        if basis.is_kept() && outcome.is_kept(qtype) {
+            cache.keep(qname.with_type(), room, draft, basis);
+        }
         Verdict::Reply(Summary {
             qtype,
             rcode: outcome.rcode(),
+            prepared: false,
         })
     }
 
-    fn look_up(&self, query: &Query<'_>, scratch: &mut Scratch) -> Outcome<'_> {
-        if query.qclass != CLASS_IN {
-            let text = "only class IN is served";
-            return Outcome::refused(Rcode::REFUSED, ExtendedError::NOT_SUPPORTED, text);
-        }
+    fn look_up(
+        &self,
+        query: &Query<'_>,
+        qname: &FoldedName,
+        now: Moment,
+        rng: &mut fastrand::Rng,
+        basis: &mut Basis,
+    ) -> Outcome<'_> {
         if matches!(query.qtype, RecordType::AXFR | RecordType::IXFR) {
             let text = "zone transfers are not offered";
             return Outcome::refused(Rcode::REFUSED, ExtendedError::NOT_SUPPORTED, text);
@@ -136,27 +219,44 @@ impl Authority {
         let resolver = Resolver {
             zones: &self.zones,
             directory: self.registry.directory(),
-            now: self.registry.now(),
-            rng: &mut scratch.rng,
+            now,
+            rng,
+            basis,
         };
-        resolve(resolver, query.qname.as_wire(), query.qtype)
+        resolve(resolver, qname.as_wire(), query.qtype)
     }
 
-    fn bounds(&self, echo: &Echo<'_>, client: Client) -> Bounds {
-        let payload = match client.address.to_canonical().is_loopback() {
+    /// The serial of the discovery zone's SOA: the low bits of the registry's
+    /// revision ([RFC 1982](https://www.rfc-editor.org/rfc/rfc1982): serials wrap).
+    fn serial(&self) -> u32 {
+        self.registry.directory().revision() as u32
+    }
+
+    /// Most octets of a datagram to this client.
+    fn payload(&self, client: Client) -> u16 {
+        match client.address.to_canonical().is_loopback() {
             true => self.udp_payload.max(LOOPBACK_UDP_PAYLOAD),
             false => self.udp_payload,
-        };
-        let reserve = usize::from(client.reserve);
-        let limit = match echo.edns {
-            _ if !client.datagram => usize::from(u16::MAX),
-            Some(edns) => usize::from(edns.payload.min(payload)) - reserve,
-            None => usize::from(PLAIN_UDP_PAYLOAD) - reserve,
-        };
-        Bounds {
-            limit,
-            payload,
-            client: client.address,
         }
+    }
+}
+
+/// What a client has room for, an OPT with these options set aside.
+fn room(echo: &Echo<'_>, client: Client, opt: Opt<'_>) -> Room {
+    let limit = match echo.edns {
+        _ if !client.datagram => usize::from(u16::MAX),
+        Some(edns) => usize::from(edns.payload.min(opt.payload)),
+        None => usize::from(PLAIN_UDP_PAYLOAD),
+    };
+    let reserve = usize::from(client.reserve);
+    let opt_len = match echo.edns {
+        Some(_) => OPT_LEN + opt.options.len(),
+        None => 0,
+    };
+    Room {
+        space: limit.saturating_sub(reserve + opt_len),
+        base: HEADER_LEN + echo.question.len(),
+        edns: echo.edns.is_some(),
+        class: ClientClass::of(client.address),
     }
 }

@@ -1,14 +1,10 @@
 //! From an [`Outcome`] to the octets of a response. The only composer.
 //!
-//! ```text
-//! header │ question, as asked │ answer │ authority │ additional │ OPT
-//! ```
-//!
-//! Room for OPT is set aside first. Then sections are filled in order with whole
-//! records; address records that were added as a help go first when room is
-//! short, without a word, while answers that don't fit set TC (RFC 2181 §9).
-//! Which records of a cut RRset are kept depends on the client's address alone,
-//! so that a client that asks again sees the same ones.
+//! Sections are filled in order with whole records; address records that were
+//! added as a help go first when room is short, without a word, while answers
+//! that don't fit set TC (RFC 2181 §9). Which records of a cut RRset are kept
+//! depends on the client's class alone, which is made of its address, so that a
+//! client that asks again sees the same ones.
 //!
 //! Owner names are compressed against every name written before (RFC 1035
 //! §4.1.4); rdata is copied as it is.
@@ -18,122 +14,111 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 
-use super::message::{ExtendedError, HEADER_LEN, Rcode};
+use super::body::{AUTHORITATIVE, Draft, Extent, Head, RESPONSE, TRUNCATED, Turn};
+use super::message::{ExtendedError, HEADER_LEN};
 use super::outcome::Outcome;
-use super::query::{CLASS_IN, Echo};
-use super::rr::{RecordType, RrSet};
+use super::query::CLASS_IN;
+use super::rr::{RecordType, RrSet, Varies};
 use crate::name::wire_is_within;
 
 /// Largest offset that a compression pointer can hold.
 const MAX_POINTER: usize = 0x3fff;
 
-/// OPT without options: root, type, class, TTL, length.
-const OPT_LEN: usize = 11;
-
 /// Most octets of an extended error's text, so that it can't crowd out records.
 const MAX_EXTRA_TEXT: usize = 200;
 
-/// Flags AA and TC, in the header's second word.
-const AUTHORITATIVE: u16 = 0x0400;
-const TRUNCATED: u16 = 0x0200;
+/// Octets of a name that only points at an earlier one.
+const POINTER_LEN: usize = 2;
 
-/// What a response is bounded by, and whom it's for.
+/// What a response is composed for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    /// Most octets of the whole response, at least 257.
-    pub limit: usize,
-    /// The payload size that our OPT offers.
-    pub payload: u16,
-    /// The client, whose address decides what stays of a cut RRset.
-    pub client: IpAddr,
+pub(super) struct Frame<'a> {
+    /// The question's name in wire form and lower case; nothing without a question.
+    pub qname: &'a [u8],
+    /// What the client has room for.
+    pub room: Room,
 }
 
-/// Writes the response to `echo` into `out`, whose contents it replaces.
-pub(super) fn compose(echo: &Echo<'_>, outcome: &Outcome<'_>, bounds: Bounds, out: &mut Vec<u8>) {
-    let error = outcome.extended_error().filter(|_| echo.edns.is_some());
-    let sections = outcome.sections();
-    let mut writer = Writer::start(
-        echo,
-        bounds.client,
-        bounds.limit - opt_len(echo, error),
-        out,
-    );
-    let answers = writer.section(sections.answer, Overflow::Truncates);
-    let authority = writer.section(sections.authority, Overflow::Truncates);
-    let additional = match writer.truncated {
-        true => 0,
-        false if sections.additional_is_optional => {
-            writer.section(sections.additional, Overflow::LeavesOut)
-        }
-        false => writer.section(sections.additional, Overflow::Truncates),
-    };
-    let truncated = writer.truncated;
-    let rcode = outcome.rcode();
-    if echo.edns.is_some() {
-        write_opt(echo, rcode, error, bounds.payload, out);
+/// What a client has room for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Most octets of header, question, body and, with `edns`, the reason.
+    pub space: usize,
+    /// Octets of header and question.
+    pub base: usize,
+    /// Whether there's an OPT for a reason.
+    pub edns: bool,
+    /// The client's class.
+    pub class: ClientClass,
+}
+
+/// One of 256 kinds of clients, each of which has its own part of an answer that
+/// is too long for it: few enough that each part can be kept ready, enough that
+/// together they hold every record.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct ClientClass(u8);
+
+impl ClientClass {
+    /// The class of a client, the same in every server and forever.
+    pub(super) fn of(address: IpAddr) -> Self {
+        let hash = foldhash::quality::FixedState::default().hash_one(address.to_canonical());
+        Self(hash as u8)
     }
-    let mut flags = 0x8000 | u16::from(echo.opcode) << 11 | rcode.0 & 0xf;
-    flags |= if echo.recursion_desired { 0x0100 } else { 0 };
+}
+
+/// Makes the body of a response in `draft`, whose contents it replaces.
+pub(super) fn compose(frame: Frame<'_>, outcome: &Outcome<'_>, draft: &mut Draft) {
+    draft.octets.clear();
+    draft.reason.clear();
+    draft.turns.clear();
+    draft.head = Head::default();
+    if let Some(error) = outcome.extended_error() {
+        write_reason(error, &mut draft.reason);
+    }
+    let sections = outcome.sections();
+    let mut writer = Writer::start(frame, draft);
+    let answers = writer.section(sections.answer, Overflow::Truncates);
+    writer.is_answer = false;
+    let authority = writer.section(sections.authority, Overflow::Truncates);
+    let help = match sections.additional_is_optional {
+        true => Overflow::LeavesOut,
+        false => Overflow::Truncates,
+    };
+    let additional = match writer.extent {
+        Extent::Cut => 0,
+        Extent::Whole | Extent::Essential => writer.section(sections.additional, help),
+    };
+    let (extent, turns_end, serial_at) = (writer.extent, writer.turns_end, writer.serial_at);
+    let rcode = outcome.rcode();
+    let mut flags = RESPONSE | rcode.0 & 0xf;
     flags |= if sections.authoritative {
         AUTHORITATIVE
     } else {
         0
     };
-    flags |= if truncated { TRUNCATED } else { 0 };
-    let header = [
-        echo.id,
+    flags |= if extent == Extent::Cut { TRUNCATED } else { 0 };
+    draft.head = Head {
         flags,
-        u16::from(!echo.question.is_empty()),
-        answers,
-        authority,
-        additional + u16::from(echo.edns.is_some()),
-    ];
-    for (field, word) in out[..HEADER_LEN].chunks_exact_mut(2).zip(header) {
-        field.copy_from_slice(&word.to_be_bytes());
-    }
+        extended_rcode: (rcode.0 >> 4) as u8,
+        counts: [answers, authority, additional],
+        extent,
+        serial_at,
+        turns_end,
+    };
 }
 
-/// Octets of the OPT that this response will carry; none without EDNS.
-fn opt_len(echo: &Echo<'_>, error: Option<&ExtendedError>) -> usize {
-    if echo.edns.is_none() {
-        return 0;
-    }
-    OPT_LEN + error.map_or(0, |error| 6 + extra_text(error).len())
-}
-
-fn extra_text(error: &ExtendedError) -> &str {
+/// Writes an extended error as an option: 15, its length, INFO-CODE, EXTRA-TEXT
+/// ([RFC 8914](https://www.rfc-editor.org/rfc/rfc8914) §2).
+fn write_reason(error: &ExtendedError, out: &mut Vec<u8>) {
     let mut end = error.text.len().min(MAX_EXTRA_TEXT);
     while !error.text.is_char_boundary(end) {
         end -= 1;
     }
-    &error.text[..end]
-}
-
-/// Writes our OPT ([RFC 6891](https://www.rfc-editor.org/rfc/rfc6891) §6.1.2): version 0, DO as it was.
-fn write_opt(
-    echo: &Echo<'_>,
-    rcode: Rcode,
-    error: Option<&ExtendedError>,
-    payload: u16,
-    out: &mut Vec<u8>,
-) {
-    let dnssec_ok = echo.edns.is_some_and(|edns| edns.dnssec_ok);
-    out.push(0);
-    out.extend_from_slice(&RecordType::OPT.0.to_be_bytes());
-    out.extend_from_slice(&payload.to_be_bytes());
-    out.extend_from_slice(&[(rcode.0 >> 4) as u8, 0, u8::from(dnssec_ok) << 7, 0]);
-    let Some(error) = error else {
-        out.extend_from_slice(&[0, 0]);
-        return;
-    };
-    // RFC 8914 §2: option 15, INFO-CODE, EXTRA-TEXT. The text has at most
-    // MAX_EXTRA_TEXT octets, so the lengths fit.
-    let text = extra_text(error);
-    let len = text.len() as u16 + 2;
-    for word in [len + 4, 15, len, error.code] {
+    // The text has at most MAX_EXTRA_TEXT octets, so the length fits.
+    for word in [15, end as u16 + 2, error.code] {
         out.extend_from_slice(&word.to_be_bytes());
     }
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(&error.text.as_bytes()[..end]);
 }
 
 /// What happens to a section whose records don't all fit.
@@ -148,28 +133,42 @@ enum Overflow {
 /// Records on their way into a response of limited size.
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
-    client: IpAddr,
+    turns: &'a mut Vec<Turn>,
+    turns_end: u16,
+    serial_at: Option<u16>,
+    is_answer: bool,
+    extent: Extent,
+    class: ClientClass,
+    /// Octets before the body: header and question.
+    base: usize,
+    /// Most octets of the body.
     limit: usize,
-    truncated: bool,
     /// The question's name, which was written first.
-    question: &'a [u8],
+    qname: &'a [u8],
     /// Where other names were written, by their octets.
     names: HashMap<&'a [u8], u16, foldhash::fast::RandomState>,
 }
 
 impl<'a> Writer<'a> {
-    fn start(echo: &Echo<'a>, client: IpAddr, limit: usize, out: &'a mut Vec<u8>) -> Self {
-        out.clear();
-        out.resize(HEADER_LEN, 0);
-        out.extend_from_slice(echo.question);
-        let name_len = echo.question.len().saturating_sub(4);
-        let question = &echo.question[..name_len];
+    fn start(frame: Frame<'a>, draft: &'a mut Draft) -> Self {
+        let Room {
+            space,
+            base,
+            edns,
+            class,
+        } = frame.room;
+        let reason = if edns { draft.reason.len() } else { 0 };
         Self {
-            out,
-            client,
-            limit,
-            truncated: false,
-            question,
+            out: &mut draft.octets,
+            turns: &mut draft.turns,
+            turns_end: 0,
+            serial_at: None,
+            is_answer: true,
+            extent: Extent::Whole,
+            class,
+            base,
+            limit: space.saturating_sub(base + reason),
+            qname: frame.qname,
             names: HashMap::default(),
         }
     }
@@ -179,13 +178,21 @@ impl<'a> Writer<'a> {
         let mut count = 0;
         for set in sets {
             let start = self.out.len();
+            if self.is_answer {
+                // The last set of the answer is the one whose order is drawn.
+                self.turns.clear();
+            }
             if (0..set.len()).all(|index| self.record(set, index)) {
                 count += set.len();
                 continue;
             }
             self.undo(start);
+            self.extent = Extent::Essential;
             if overflow == Overflow::Truncates {
-                self.truncated = true;
+                self.extent = Extent::Cut;
+                if self.is_answer {
+                    self.turns.clear();
+                }
                 count += self.stable_subset(set);
                 break;
             }
@@ -194,12 +201,12 @@ impl<'a> Writer<'a> {
         u16::try_from(count).unwrap_or(u16::MAX)
     }
 
-    /// Writes as many records of a set as fit: those that the client's address
+    /// Writes as many records of a set as fit: those that the client's class
     /// ranks first. A record that comes or goes moves no other one's rank.
     fn stable_subset(&mut self, set: &'a RrSet) -> usize {
         let rank = foldhash::quality::FixedState::default();
         let mut ranked: Vec<(u64, usize)> = (0..set.len())
-            .map(|index| (rank.hash_one((self.client, set.rdata(index))), index))
+            .map(|index| (rank.hash_one((self.class, set.rdata(index))), index))
             .collect();
         ranked.sort_unstable();
         ranked
@@ -212,6 +219,7 @@ impl<'a> Writer<'a> {
     fn record(&mut self, set: &'a RrSet, index: usize) -> bool {
         let (start, rdata) = (self.out.len(), set.rdata(index));
         self.name(set.owner.as_wire());
+        let owner_len = self.out.len() - start;
         self.out.extend_from_slice(&set.rtype.0.to_be_bytes());
         self.out.extend_from_slice(&CLASS_IN.to_be_bytes());
         self.out.extend_from_slice(&set.ttl.as_secs().to_be_bytes());
@@ -224,11 +232,23 @@ impl<'a> Writer<'a> {
             self.undo(start);
             return false;
         }
-        // The name that its address records will have. The target of an SRV isn't
+        // The name that the next records will have. The target of an SRV isn't
         // noted: hickory-server, which encodes this again, points at none, and a
         // response that it makes longer may not fit the client any more.
-        if set.rtype == RecordType::NS {
+        if matches!(set.rtype, RecordType::NS | RecordType::CNAME) {
             self.note(rdata, rdata_start);
+        }
+        match &set.varies {
+            // One that others point into has its place.
+            Varies::First(shares) if self.is_answer && owner_len == POINTER_LEN => {
+                let before = self.turns.last().map_or(0, |turn| turn.shares);
+                let (start, shares) = (start as u16, before.saturating_add(shares[index]));
+                self.turns.push(Turn { start, shares });
+                self.turns_end = self.out.len() as u16;
+            }
+            // The last 20 octets of an SOA are its numbers, the serial first.
+            Varies::Serial => self.serial_at = Some((self.out.len() - 20) as u16),
+            Varies::First(_) | Varies::Nothing => {}
         }
         true
     }
@@ -236,7 +256,8 @@ impl<'a> Writer<'a> {
     /// Takes back what was written from `start` on.
     fn undo(&mut self, start: usize) {
         self.out.truncate(start);
-        self.names.retain(|_, offset| usize::from(*offset) < start);
+        let end = self.base + start;
+        self.names.retain(|_, offset| usize::from(*offset) < end);
     }
 
     /// Writes a name, as far as needed: what was written before is pointed at.
@@ -256,8 +277,9 @@ impl<'a> Writer<'a> {
         self.out.push(0);
     }
 
-    /// Notes that `name` stands at `offset`, if a pointer can lead there.
-    fn note(&mut self, name: &'a [u8], offset: usize) {
+    /// Notes that `name` stands at octet `at` of the body, if a pointer can lead there.
+    fn note(&mut self, name: &'a [u8], at: usize) {
+        let offset = self.base + at;
         if offset <= MAX_POINTER {
             // The first place is as good as any later one.
             self.names.entry(name).or_insert(offset as u16);
@@ -267,8 +289,8 @@ impl<'a> Writer<'a> {
     /// Where `name` was written before.
     fn offset_of(&self, name: &[u8]) -> Option<u16> {
         // The question has the client's letter case, and the answer keeps it.
-        if let Some(start) = self.question.len().checked_sub(name.len())
-            && wire_is_within(self.question, name)
+        if let Some(start) = self.qname.len().checked_sub(name.len())
+            && wire_is_within(self.qname, name)
         {
             return u16::try_from(HEADER_LEN + start).ok();
         }

@@ -7,10 +7,11 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use super::basis::Basis;
 use super::message::ExtendedError;
 use super::owner::{Owner, Selection};
-use super::records::{Source, own_name};
-use super::rr::{RecordType, RrSet};
+use super::records::{Maker, Source, own_name};
+use super::rr::{RecordType, RrSet, Varies};
 use super::step::Step;
 use super::ttl::Ttl;
 use crate::name::{DomainName, Labels};
@@ -32,6 +33,8 @@ pub struct Registered<'a> {
     pub now: Moment,
     /// Draws orders.
     pub rng: &'a mut fastrand::Rng,
+    /// Notes what the answer is made from.
+    pub basis: &'a mut Basis,
 }
 
 impl Registered<'_> {
@@ -43,7 +46,7 @@ impl Registered<'_> {
             Owner::Apex | Owner::Transports => Step::no_data(),
             Owner::Unknown => Step::NxDomain,
             Owner::Instance { service, id } => {
-                let view = self.directory.service(service);
+                let view = self.basis.view(self.directory, service);
                 match view
                     .as_deref()
                     .and_then(|view| Some((view, view.member(id)?)))
@@ -52,10 +55,15 @@ impl Registered<'_> {
                     None => Step::NxDomain,
                 }
             }
-            Owner::Service { service, selection } => match self.directory.service(service) {
-                Some(view) => self.service(&view, &selection, qname, qtype),
-                None => Step::NxDomain,
-            },
+            Owner::Service { service, selection } => {
+                if selection.has_no_end() {
+                    self.basis.discard();
+                }
+                match self.basis.view(self.directory, service) {
+                    Some(view) => self.service(&view, &selection, qname, qtype),
+                    None => Step::NxDomain,
+                }
+            }
         }
     }
 
@@ -79,9 +87,9 @@ impl Registered<'_> {
             .iter()
             .copied()
             .filter(|member| selection.selects(member.instance()));
-        let source = Source::listed(view.ttl, selected.clone(), self.now);
+        let source = Source::listed(view.ttl, selected.clone(), self.now, self.basis);
         if source.is_empty() && selected.clone().next().is_some() {
-            return nobody(view, selected, self.now);
+            return nobody(view, selected, self.now, self.basis);
         }
         if selection.is_srv_only() && !matches!(qtype, RecordType::SRV | RecordType::ANY) {
             return Step::no_data();
@@ -99,9 +107,9 @@ impl Registered<'_> {
         qname: &DomainName,
         qtype: RecordType,
     ) -> Step<'static> {
-        let source = Source::own_name(view.ttl, member, self.now);
+        let source = Source::own_name(view.ttl, member, self.now, self.basis);
         if source.is_empty() {
-            return nobody(view, std::iter::once(member), self.now);
+            return nobody(view, std::iter::once(member), self.now, self.basis);
         }
         self.records(view, &source, qname, qtype, |member| member.instance().port)
     }
@@ -115,13 +123,17 @@ impl Registered<'_> {
         port: impl Fn(&Member) -> u16,
     ) -> Step<'static> {
         let mut additional = Vec::new();
+        let mut maker = Maker {
+            rng: &mut *self.rng,
+            basis: &mut *self.basis,
+        };
         let set = match qtype {
             // One between names that exist, with nobody selected there.
             _ if source.is_empty() => return Step::no_data(),
-            RecordType::A | RecordType::AAAA => source.addresses(qname.clone(), qtype, self.rng),
-            RecordType::TXT => source.txt(qname.clone(), self.rng),
+            RecordType::A | RecordType::AAAA => source.addresses(qname.clone(), qtype, &mut maker),
+            RecordType::TXT => source.txt(qname.clone(), &mut maker),
             RecordType::SRV => {
-                let (set, members) = source.srv(qname.clone(), self.zone, port, self.rng);
+                let (set, members) = source.srv(qname.clone(), self.zone, port, &mut maker);
                 for member in members.into_iter().take(MAX_TARGETS) {
                     additional.extend(self.glue(view.ttl, member));
                 }
@@ -150,10 +162,14 @@ impl Registered<'_> {
         else {
             return Vec::new();
         };
-        let source = Source::own_name(ttl, member, self.now);
+        let source = Source::own_name(ttl, member, self.now, self.basis);
+        let mut maker = Maker {
+            rng: &mut *self.rng,
+            basis: &mut *self.basis,
+        };
         [RecordType::A, RecordType::AAAA]
             .into_iter()
-            .map(|rtype| source.addresses(name.clone(), rtype, self.rng))
+            .map(|rtype| source.addresses(name.clone(), rtype, &mut maker))
             .filter(|set| !set.is_empty())
             .map(Cow::Owned)
             .collect()
@@ -163,9 +179,17 @@ impl Registered<'_> {
 /// NODATA, with the reason why nobody is listed.
 fn nobody<'a>(
     view: &ServiceView,
-    members: impl Iterator<Item = &'a Member>,
+    members: impl Iterator<Item = &'a Member> + Clone,
     now: Moment,
+    basis: &mut Basis,
 ) -> Step<'static> {
+    // The reason changes when a lease ends, too.
+    let leases = members
+        .clone()
+        .filter_map(|member| member.entry.lease.left(now));
+    if let Some(first) = leases.min() {
+        basis.ttl_holds(now, Ttl::ZERO, first);
+    }
     let tally: Tally = ServiceView::tally(members, now);
     Step::NoData {
         error: Some(ExtendedError {
@@ -186,16 +210,17 @@ pub struct SoaFields {
 }
 
 impl SoaFields {
-    /// The SOA of `zone` at `revision`. Its TTL and MINIMUM are both the TTL of
-    /// negative answers, so nobody need take the lower one (RFC 2308 §5).
-    pub fn rrset(&self, zone: &DomainName, revision: u64, negative_ttl: Duration) -> RrSet {
+    /// The SOA of `zone`, with a serial that is filled in when it's sent. Its TTL
+    /// and MINIMUM are both the TTL of negative answers, so nobody need take the
+    /// lower one (RFC 2308 §5).
+    pub fn rrset(&self, zone: &DomainName, negative_ttl: Duration) -> RrSet {
         let ttl = Ttl::from_duration(negative_ttl);
         let mut rdata = self.names.clone();
-        // RFC 1982: serials wrap.
-        rdata.extend_from_slice(&(revision as u32).to_be_bytes());
-        for word in self.timers.into_iter().chain([ttl.as_secs()]) {
+        for word in [0].into_iter().chain(self.timers).chain([ttl.as_secs()]) {
             rdata.extend_from_slice(&word.to_be_bytes());
         }
-        RrSet::new(zone.clone(), RecordType::SOA, ttl).with(&rdata)
+        let mut set = RrSet::new(zone.clone(), RecordType::SOA, ttl).with(&rdata);
+        set.varies = Varies::Serial;
+        set
     }
 }

@@ -1,4 +1,4 @@
-//! The adapter between hickory-server and [`Service::answer`].
+//! The adapter between hickory-server and [`Workers`].
 //!
 //! UDP and TCP have transports of their own; this is for those that
 //! hickory-server carries, QUIC and HTTP/3.
@@ -11,9 +11,6 @@
 //! here is a message that hickory-proto can't decode (it answers FORMERR itself)
 //! and one with QR set (it stays silent).
 
-use std::cell::RefCell;
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use hickory_proto::op::{Header, HeaderCounts, Message, MessageType, Metadata};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
@@ -22,17 +19,12 @@ use hickory_server::net::xfer::Protocol;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::{MessageResponseBuilder, Queries};
 
-use super::answer::{Client, Scratch};
-use super::service::Service;
+use super::answer::Client;
+use super::service::Workers;
 use crate::telemetry::Transport;
 
-thread_local! {
-    /// What this worker keeps between queries. No `.await` happens while it's borrowed.
-    static WORKER: RefCell<(Scratch, Vec<u8>)> = RefCell::default();
-}
-
-/// Answers hickory-server's requests by the service that all transports call.
-pub struct Adapter(pub Arc<Service>);
+/// Answers hickory-server's requests with the workers that all transports have.
+pub struct Adapter(pub Workers);
 
 #[async_trait]
 impl RequestHandler for Adapter {
@@ -62,12 +54,10 @@ impl Adapter {
             // The first name is written whole, though the question has it already.
             reserve: u8::try_from(request.queries.as_bytes().len()).unwrap_or(u8::MAX),
         };
-        WORKER.with_borrow_mut(|(scratch, out)| {
-            let reply = self
-                .0
-                .answer(request.as_slice(), client, transport, scratch, out);
-            reply.then(|| out.clone())
-        })
+        let mut reply = Vec::new();
+        self.0
+            .batch(|worker| worker.answer(request.as_slice(), client, transport, &mut reply))
+            .then_some(reply)
     }
 }
 

@@ -42,6 +42,9 @@
 //! | 1995, 1996, 2136, 5936 | IXFR, NOTIFY, UPDATE, AXFR | refused |
 
 pub mod answer;
+pub mod basis;
+mod body;
+mod cache;
 mod compose;
 pub mod discovery;
 pub mod hickory;

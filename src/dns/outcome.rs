@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::message::{ExtendedError, Rcode};
-use super::rr::RrSet;
+use super::rr::{RecordType, RrSet};
 
 /// RRsets, some of a zone and some made for this answer.
 pub(super) type RrSets<'z> = Vec<Cow<'z, RrSet>>;
@@ -95,6 +95,16 @@ impl<'z> Outcome<'z> {
             Self::NxDomain { .. } => Rcode::NXDOMAIN,
             Self::YxDomain { .. } => Rcode::YXDOMAIN,
             Self::Refused { rcode, .. } => *rcode,
+        }
+    }
+
+    /// Whether it may be given again to whoever asks the same: not what a client
+    /// can ask for without end, names and types that don't exist.
+    pub(super) fn is_kept(&self, qtype: RecordType) -> bool {
+        match self {
+            Self::Hit { .. } | Self::Referral { .. } => true,
+            Self::NoData { .. } => qtype.mnemonic().is_some(),
+            Self::NxDomain { .. } | Self::YxDomain { .. } | Self::Refused { .. } => false,
         }
     }
 

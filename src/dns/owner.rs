@@ -213,6 +213,12 @@ impl Selection<'_> {
         }
     }
 
+    /// Whether there are so many names like this one that a client could ask for
+    /// new ones without end: tags chain in any order and as often as one likes.
+    pub fn has_no_end(&self) -> bool {
+        matches!(self, Self::Tags(pairs, _) if pairs.len() > 2)
+    }
+
     /// Whether SRV is the only type at this name.
     pub fn is_srv_only(&self) -> bool {
         matches!(self, Self::Transport(_) | Self::Port(..))

@@ -1,7 +1,8 @@
 //! A borrowed view of a query: header, question and OPT.
 //!
 //! Nothing is copied but the name, which is folded to lower case for looking
-//! up; the question's own octets are kept for the echo. What can't be answered
+//! up, into a place that the caller keeps; the question's own octets are kept
+//! for the echo. What can't be answered
 //! is refused in wire order: too short, a response, the opcode, the count of
 //! questions, the question, the other records, OPT ([RFC 1035] §4.1,
 //! [RFC 6891] §6, [RFC 9619]).
@@ -24,8 +25,6 @@ pub(super) const CLASS_IN: u16 = 1;
 pub(super) struct Query<'a> {
     /// What an answer repeats.
     pub echo: Echo<'a>,
-    /// The name asked for, in wire form and lower case.
-    pub qname: FoldedName,
     /// The type asked for.
     pub qtype: RecordType,
     /// The class asked for.
@@ -65,17 +64,44 @@ pub(super) enum Unanswerable<'a> {
     Refuse(Echo<'a>, Rcode),
 }
 
-/// A name in wire form and lower case, on the stack.
-#[derive(Clone, Copy)]
+/// A name in wire form and lower case, with the type asked for behind it, in a
+/// place that is used again for each query.
+#[derive(Clone)]
 pub(super) struct FoldedName {
-    octets: [u8; MAX_NAME_LEN],
+    octets: [u8; MAX_NAME_LEN + 2],
     len: u8,
+}
+
+impl Default for FoldedName {
+    fn default() -> Self {
+        Self {
+            octets: [0; MAX_NAME_LEN + 2],
+            len: 0,
+        }
+    }
 }
 
 impl FoldedName {
     /// The name's octets, the root's zero included.
     pub(super) fn as_wire(&self) -> &[u8] {
         &self.octets[..usize::from(self.len)]
+    }
+
+    /// The name's octets and the type's two: the same for the same question.
+    pub(super) fn with_type(&self) -> &[u8] {
+        &self.octets[..usize::from(self.len) + 2]
+    }
+
+    /// Takes over a question's name, as it was sent, and its type; `None` when
+    /// the name is longer than [`MAX_NAME_LEN`].
+    fn set(&mut self, name: &[u8], qtype: RecordType) -> Option<()> {
+        self.len = u8::try_from(name.len()).ok()?;
+        let (folded, rest) = self.octets.split_at_mut(name.len());
+        folded.copy_from_slice(name);
+        // Lengths are below any letter's code.
+        folded.make_ascii_lowercase();
+        rest.get_mut(..2)?.copy_from_slice(&qtype.0.to_be_bytes());
+        Some(())
     }
 }
 
@@ -89,10 +115,13 @@ impl std::fmt::Debug for FoldedName {
     }
 }
 
-/// Reads a message.
-pub(super) fn parse(message: &[u8]) -> Result<Query<'_>, Unanswerable<'_>> {
+/// Reads a message; the name asked for goes into `qname`.
+pub(super) fn parse<'a>(
+    message: &'a [u8],
+    qname: &mut FoldedName,
+) -> Result<Query<'a>, Unanswerable<'a>> {
     let mut reader = Reader { message, at: 0 };
-    let header: [u8; HEADER_LEN] = reader
+    let header: &[u8; HEADER_LEN] = reader
         .take(HEADER_LEN)
         .and_then(|octets| octets.try_into().ok())
         .ok_or(Unanswerable::Silence)?;
@@ -112,7 +141,7 @@ pub(super) fn parse(message: &[u8]) -> Result<Query<'_>, Unanswerable<'_>> {
     if echo.opcode != 0 {
         // What its sections mean is unknown, too; if they read like a query's,
         // the OPT among them is answered (RFC 6891 §6.1.1).
-        if word(4) == 0 || word(4) == 1 && reader.question().is_some() {
+        if word(4) == 0 || word(4) == 1 && reader.question(qname).is_some() {
             echo.edns = reader.opt(others, word(10)).0.map(|(edns, _)| edns);
         }
         return Err(Unanswerable::Refuse(echo, Rcode::NOTIMP));
@@ -121,7 +150,7 @@ pub(super) fn parse(message: &[u8]) -> Result<Query<'_>, Unanswerable<'_>> {
     if word(4) != 1 {
         return Err(Unanswerable::Refuse(echo, Rcode::FORMERR));
     }
-    let Some((qname, qtype, qclass)) = reader.question() else {
+    let Some((qtype, qclass)) = reader.question(qname) else {
         return Err(Unanswerable::Refuse(echo, Rcode::FORMERR));
     };
     echo.question = &message[HEADER_LEN..reader.at];
@@ -133,7 +162,6 @@ pub(super) fn parse(message: &[u8]) -> Result<Query<'_>, Unanswerable<'_>> {
         Some((_, version)) if version != 0 => Err(Unanswerable::Refuse(echo, Rcode::BADVERS)),
         _ => Ok(Query {
             echo,
-            qname,
             qtype,
             qclass,
         }),
@@ -146,11 +174,10 @@ pub(super) fn question(message: &[u8]) -> Option<(&[u8], RecordType)> {
         message,
         at: HEADER_LEN,
     };
-    let (name, qtype, _) = reader.question()?;
-    Some((
-        message.get(HEADER_LEN..HEADER_LEN + name.as_wire().len())?,
-        qtype,
-    ))
+    let mut folded = FoldedName::default();
+    let (qtype, _) = reader.question(&mut folded)?;
+    let end = HEADER_LEN + folded.as_wire().len();
+    Some((message.get(HEADER_LEN..end)?, qtype))
 }
 
 /// A record as it stands in the message, without its owner.
@@ -180,7 +207,7 @@ impl<'a> Reader<'a> {
 
     /// The question. A pointer in its name could only point into the header, so
     /// none is allowed.
-    fn question(&mut self) -> Option<(FoldedName, RecordType, u16)> {
+    fn question(&mut self, folded: &mut FoldedName) -> Option<(RecordType, u16)> {
         let start = self.at;
         loop {
             match self.take(1)?[0] {
@@ -190,14 +217,9 @@ impl<'a> Reader<'a> {
             }
         }
         let name = &self.message[start..self.at];
-        let mut qname = FoldedName {
-            octets: [0; MAX_NAME_LEN],
-            len: u8::try_from(name.len()).ok()?,
-        };
-        let octets = qname.octets.get_mut(..name.len())?;
-        octets.copy_from_slice(name);
-        octets.make_ascii_lowercase();
-        Some((qname, RecordType(self.u16()?), self.u16()?))
+        let (qtype, qclass) = (RecordType(self.u16()?), self.u16()?);
+        folded.set(name, qtype)?;
+        Some((qtype, qclass))
     }
 
     /// Passes over `others` records, then finds OPT and its version among
@@ -285,7 +307,7 @@ mod tests {
     const OPT: &[u8] = b"\0\0\x29\x04\xd0\0\0\x80\0\0\0";
 
     fn refused(octets: &[u8]) -> Option<Rcode> {
-        match parse(octets) {
+        match parse(octets, &mut FoldedName::default()) {
             Err(Unanswerable::Refuse(echo, rcode)) => {
                 assert_eq!(echo.id, 0x1234);
                 Some(rcode)
@@ -297,8 +319,10 @@ mod tests {
     #[test]
     fn reads_question_and_opt() {
         let octets = message(0x0100, [1, 0, 0, 1], OPT);
-        let query = parse(&octets).unwrap();
-        assert_eq!(query.qname.as_wire(), b"\x03web\0");
+        let mut qname = FoldedName::default();
+        let query = parse(&octets, &mut qname).unwrap();
+        assert_eq!(qname.as_wire(), b"\x03web\0");
+        assert_eq!(qname.with_type(), b"\x03web\0\0\x01");
         assert_eq!((query.qtype, query.qclass), (RecordType::A, CLASS_IN));
         assert_eq!(query.echo.question, b"\x03WeB\0\0\x01\0\x01");
         assert_eq!(
@@ -313,11 +337,10 @@ mod tests {
 
     #[test]
     fn refuses_in_wire_order() {
-        assert!(matches!(parse(&[0; 11]), Err(Unanswerable::Silence)));
-        assert!(matches!(
-            parse(&message(0x8000, [1, 0, 0, 0], &[])),
-            Err(Unanswerable::Silence)
-        ));
+        for octets in [vec![0; 11], message(0x8000, [1, 0, 0, 0], &[])] {
+            let parsed = parse(&octets, &mut FoldedName::default());
+            assert!(matches!(parsed, Err(Unanswerable::Silence)));
+        }
         assert_eq!(
             refused(&message(0x2800, [9, 9, 9, 9], &[])),
             Some(Rcode::NOTIMP)
@@ -359,7 +382,8 @@ mod tests {
         );
         let unknown = b"\0\0\x29\0\x01\0\0\0\0\0\x05\xfd\xe9\0\x01x";
         let octets = message(0, [1, 0, 0, 1], unknown);
-        assert_eq!(parse(&octets).unwrap().echo.edns.unwrap().payload, 512);
+        let query = parse(&octets, &mut FoldedName::default()).unwrap();
+        assert_eq!(query.echo.edns.unwrap().payload, 512);
     }
 
     proptest! {
@@ -368,12 +392,13 @@ mod tests {
             octets in prop::collection::vec(any::<u8>(), 0..100),
             at in 0usize..40, with in any::<u8>(), cut in 0usize..40,
         ) {
-            let _ = parse(&octets);
+            let mut qname = FoldedName::default();
+            let _ = parse(&octets, &mut qname);
             let mut mutated = message(0, [1, 0, 0, 1], OPT);
             let len = mutated.len();
             mutated[at % len] = with;
             mutated.truncate(cut);
-            let _ = parse(&mutated);
+            let _ = parse(&mutated, &mut qname);
         }
     }
 }

@@ -9,11 +9,13 @@
 //!
 //! [RFC 2782]: https://www.rfc-editor.org/rfc/rfc2782
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::rr::{RecordType, RrSet};
+use super::basis::Basis;
+use super::rr::{RecordType, RrSet, Varies};
 use super::ttl::Ttl;
 use crate::name::{DomainName, NameError};
 use crate::registry::view::Member;
@@ -25,6 +27,17 @@ pub(super) struct Source<'a> {
     pub ttl: Duration,
     /// The instances and how long each may be answered with.
     pub members: Vec<(&'a Member, Duration)>,
+    /// The moment they were taken at.
+    pub now: Moment,
+}
+
+/// What making records takes beside instances: random numbers, and a note of
+/// how long they hold.
+pub(super) struct Maker<'a> {
+    /// Draws orders.
+    pub rng: &'a mut fastrand::Rng,
+    /// Notes how long the records hold.
+    pub basis: &'a mut Basis,
 }
 
 impl<'a> Source<'a> {
@@ -33,21 +46,39 @@ impl<'a> Source<'a> {
         ttl: Duration,
         members: impl Iterator<Item = &'a Member>,
         now: Moment,
+        basis: &mut Basis,
     ) -> Self {
         let members = members
             .filter(|member| member.withdrawn(now).is_none())
             .filter_map(|member| Some((member, member.answers_for(now)?)))
             .collect();
-        Self { ttl, members }
+        Self::new(ttl, members, now, basis)
     }
 
     /// Takes one instance under its own name, where it answers while it leaves, too.
-    pub(super) fn own_name(ttl: Duration, member: &'a Member, now: Moment) -> Self {
+    pub(super) fn own_name(
+        ttl: Duration,
+        member: &'a Member,
+        now: Moment,
+        basis: &mut Basis,
+    ) -> Self {
         let answered = member.answers_for(now).map(|left| (member, left));
-        Self {
-            ttl,
-            members: answered.into_iter().collect(),
+        Self::new(ttl, answered.into_iter().collect(), now, basis)
+    }
+
+    fn new(
+        ttl: Duration,
+        members: Vec<(&'a Member, Duration)>,
+        now: Moment,
+        basis: &mut Basis,
+    ) -> Self {
+        // Whatever is made of them, it's without the one that ends first from
+        // then on; even where that one has no such record and only makes the
+        // difference between nothing of the type and nobody at all.
+        if let Some(first) = members.iter().map(|(_, left)| *left).min() {
+            basis.ttl_holds(now, Ttl::ZERO, first);
         }
+        Self { ttl, members, now }
     }
 
     /// Whether there is nobody to answer with.
@@ -61,44 +92,53 @@ impl<'a> Source<'a> {
         &self,
         owner: DomainName,
         rtype: RecordType,
-        rng: &mut fastrand::Rng,
+        maker: &mut Maker<'_>,
     ) -> RrSet {
-        let of_family = |(member, left): &(&'a Member, Duration)| {
-            let addresses: Vec<IpAddr> = member
-                .addresses
-                .iter()
-                .copied()
-                .filter(|ip| ip.is_ipv4() == (rtype == RecordType::A))
-                .collect();
-            (!addresses.is_empty()).then_some((member.instance().weight, addresses, *left))
-        };
-        let mut drawn: Vec<_> = self.members.iter().filter_map(of_family).collect();
-        if drawn.iter().any(|(weight, ..)| *weight != 0) {
-            drawn.retain(|(weight, ..)| *weight != 0);
-        }
-        let mut set = RrSet::new(
-            owner,
-            rtype,
-            self.ttl_over(drawn.iter().map(|(.., left)| *left)),
-        );
-        // One draw an instance: its addresses share it, however many they are.
-        let mut keyed: Vec<(f64, IpAddr)> = drawn
-            .into_iter()
-            .flat_map(|(weight, addresses, _)| {
-                let key = draw(weight, rng);
-                addresses.into_iter().map(move |ip| (key, ip))
+        let of_family = |ip: &IpAddr| ip.is_ipv4() == (rtype == RecordType::A);
+        let has_some = |(member, _): &&(&Member, Duration)| member.addresses.iter().any(of_family);
+        let weight_counts = self
+            .members
+            .iter()
+            .filter(has_some)
+            .any(|(member, _)| member.instance().weight != 0);
+        let drawn = self
+            .members
+            .iter()
+            .filter(has_some)
+            .filter(|(member, _)| !weight_counts || member.instance().weight != 0);
+        let ttl = self.ttl_over(drawn.clone().map(|(_, left)| *left), maker.basis);
+        let mut set = RrSet::new(owner, rtype, ttl);
+        // One draw an instance: its addresses share it, however many they are,
+        // and the first of them has the instance's share of first places.
+        let mut keyed: Vec<(f64, u32, IpAddr)> = drawn
+            .flat_map(|(member, _)| {
+                let weight = member.instance().weight.max(1);
+                let key = draw(weight, maker.rng);
+                let addresses = member.addresses.iter().copied().filter(of_family);
+                let shares = std::iter::once(u32::from(weight)).chain(std::iter::repeat(0));
+                addresses
+                    .zip(shares)
+                    .map(move |(ip, share)| (key, share, ip))
             })
             .collect();
         keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut seen = HashSet::with_capacity_and_hasher(keyed.len(), Seeded::default());
-        for (_, ip) in keyed {
-            if seen.insert(ip) {
-                match ip {
-                    IpAddr::V4(ip) => set.push_distinct(&ip.octets()),
-                    IpAddr::V6(ip) => set.push_distinct(&ip.octets()),
+        let mut places = HashMap::with_capacity_and_hasher(keyed.len(), Seeded::default());
+        let mut shares: Vec<u32> = Vec::with_capacity(keyed.len());
+        for (_, share, ip) in keyed {
+            match places.entry(ip) {
+                // An address that several have is first for each of them.
+                Entry::Occupied(place) => shares[*place.get()] += share,
+                Entry::Vacant(place) => {
+                    place.insert(shares.len());
+                    shares.push(share);
+                    match ip {
+                        IpAddr::V4(ip) => set.push_distinct(&ip.octets()),
+                        IpAddr::V6(ip) => set.push_distinct(&ip.octets()),
+                    }
                 }
             }
         }
+        set.varies = Varies::First(shares);
         set
     }
 
@@ -109,11 +149,11 @@ impl<'a> Source<'a> {
         owner: DomainName,
         zone: &DomainName,
         port: impl Fn(&Member) -> u16,
-        rng: &mut fastrand::Rng,
+        maker: &mut Maker<'_>,
     ) -> (RrSet, Vec<&'a Member>) {
-        let mut set = RrSet::new(owner, RecordType::SRV, self.ttl_of_all());
+        let mut set = RrSet::new(owner, RecordType::SRV, self.ttl_of_all(maker.basis));
         let mut order: Vec<&'a Member> = self.members.iter().map(|(member, _)| *member).collect();
-        rng.shuffle(&mut order);
+        maker.rng.shuffle(&mut order);
         let mut seen = HashSet::with_capacity_and_hasher(order.len(), Seeded::default());
         order.retain(|member| {
             let Ok(target) = target(member, zone) else {
@@ -132,27 +172,32 @@ impl<'a> Source<'a> {
             }
             new
         });
+        set.varies = Varies::First(vec![1; set.len()]);
         (set, order)
     }
 
     /// TXT of each instance, one record an instance.
-    pub(super) fn txt(&self, owner: DomainName, rng: &mut fastrand::Rng) -> RrSet {
-        let mut set = RrSet::new(owner, RecordType::TXT, self.ttl_of_all());
+    pub(super) fn txt(&self, owner: DomainName, maker: &mut Maker<'_>) -> RrSet {
+        let mut set = RrSet::new(owner, RecordType::TXT, self.ttl_of_all(maker.basis));
         let mut order: Vec<&Member> = self.members.iter().map(|(member, _)| *member).collect();
-        rng.shuffle(&mut order);
+        maker.rng.shuffle(&mut order);
         for member in order {
             // Each holds the instance's id, so no two are equal.
             set.push_distinct(&description(member));
         }
+        set.varies = Varies::First(vec![1; set.len()]);
         set
     }
 
-    fn ttl_of_all(&self) -> Ttl {
-        self.ttl_over(self.members.iter().map(|(_, left)| *left))
+    fn ttl_of_all(&self, basis: &mut Basis) -> Ttl {
+        self.ttl_over(self.members.iter().map(|(_, left)| *left), basis)
     }
 
-    fn ttl_over(&self, left: impl Iterator<Item = Duration>) -> Ttl {
-        left.fold(Ttl::from_duration(self.ttl), Ttl::capped_at)
+    fn ttl_over(&self, left: impl Iterator<Item = Duration>, basis: &mut Basis) -> Ttl {
+        let first = left.min().unwrap_or(Duration::MAX);
+        let ttl = Ttl::from_duration(self.ttl).capped_at(first);
+        basis.ttl_holds(self.now, ttl, first);
+        ttl
     }
 }
 
@@ -175,11 +220,11 @@ pub(super) fn own_name(member: &Member, zone: &DomainName) -> Result<DomainName,
 }
 
 /// A sort key that puts `weight` in front of others with its share of
-/// probability: an exponential draw with that rate. Weight 0 counts as 1, since
-/// it's only drawn among its like.
+/// probability: an exponential draw with that rate. Weight 0 is drawn as 1, among
+/// its like only.
 fn draw(weight: u16, rng: &mut fastrand::Rng) -> f64 {
     // 1 - [0, 1) is never 0, whose logarithm is infinite.
-    -(1.0 - rng.f64()).ln() / f64::from(weight.max(1))
+    -(1.0 - rng.f64()).ln() / f64::from(weight)
 }
 
 /// The TXT rdata of an instance: `id`, `version`, `protocol`, then tags, then

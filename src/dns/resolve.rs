@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use super::basis::Basis;
 use super::discovery::Registered;
 use super::message::{ExtendedError, Rcode};
 use super::outcome::{Outcome, RrSets};
@@ -37,6 +38,8 @@ pub(super) struct Resolver<'z, 'a> {
     pub now: Moment,
     /// Draws the order of records.
     pub rng: &'a mut fastrand::Rng,
+    /// Notes what the answer is made from.
+    pub basis: &'a mut Basis,
 }
 
 /// Answers the question for `qname`, in wire form and lower case, and `qtype`.
@@ -88,7 +91,7 @@ impl<'z> Resolver<'z, '_> {
     /// What `zone` says of `name`.
     fn step(&mut self, zone: Closest<'z>, name: &DomainName, qtype: RecordType) -> Step<'z> {
         match zone {
-            Closest::Static(zone) => static_step(zone, name, qtype),
+            Closest::Static(zone) => static_step(zone, name, qtype, self.basis),
             Closest::Discovery(zone) => self.discovery_step(zone, name, qtype),
         }
     }
@@ -110,7 +113,7 @@ impl<'z> Resolver<'z, '_> {
             .iter()
             .find(|statics| statics.contains(name.as_wire()));
         if let Some(statics) = fixed {
-            return static_step(statics, name, qtype);
+            return static_step(statics, name, qtype, self.basis);
         }
         let directory = self.directory;
         let mut registered = Registered {
@@ -118,6 +121,7 @@ impl<'z> Resolver<'z, '_> {
             directory,
             now: self.now,
             rng: self.rng,
+            basis: self.basis,
         };
         let step = registered.lookup(name, qtype);
         if !matches!(step, Step::NxDomain) || is_blocked(name, &zone.origin, directory) {
@@ -126,7 +130,7 @@ impl<'z> Resolver<'z, '_> {
         let wild = zone
             .statics
             .iter()
-            .map(|statics| static_step(statics, name, qtype));
+            .map(|statics| static_step(statics, name, qtype, self.basis));
         wild.into_iter()
             .find(|step| !matches!(step, Step::NxDomain))
             .unwrap_or(Step::NxDomain)
@@ -142,7 +146,7 @@ impl<'z> Resolver<'z, '_> {
         }
         zone.statics
             .iter()
-            .map(|statics| static_step(statics, &zone.origin, qtype))
+            .map(|statics| static_step(statics, &zone.origin, qtype, self.basis))
             .find(|step| !matches!(step, Step::NoData { .. }))
             .unwrap_or_else(Step::no_data)
     }
@@ -218,7 +222,7 @@ impl<'z> Resolver<'z, '_> {
         negative_ttl: Option<std::time::Duration>,
     ) -> Cow<'z, RrSet> {
         let ttl = negative_ttl.unwrap_or(zone.negative_ttl);
-        Cow::Owned(zone.soa.rrset(&zone.origin, self.directory.revision(), ttl))
+        Cow::Owned(zone.soa.rrset(&zone.origin, ttl))
     }
 
     /// Addresses of the names that `sets` point at, as far as they're ours and
@@ -276,7 +280,16 @@ fn is_blocked(name: &DomainName, zone: &DomainName, directory: &Directory) -> bo
 }
 
 /// What a zone's file says of `name`.
-fn static_step<'z>(zone: &'z Zone, name: &DomainName, qtype: RecordType) -> Step<'z> {
+fn static_step<'z>(
+    zone: &'z Zone,
+    name: &DomainName,
+    qtype: RecordType,
+    basis: &mut Basis,
+) -> Step<'z> {
+    // Of names that a wildcard, a DNAME or a cut answers for, there's no end.
+    if !zone.has(name.as_wire()) {
+        basis.discard();
+    }
     match zone.lookup(name.as_wire(), qtype) {
         Lookup::Found { rrset, wildcard } => Step::Records {
             sets: vec![owned_by(rrset, name, wildcard)],

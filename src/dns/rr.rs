@@ -97,8 +97,23 @@ pub struct RrSet {
     pub rtype: RecordType,
     /// Their common TTL.
     pub ttl: Ttl,
+    /// What of them differs from one response to the next.
+    pub varies: Varies,
     octets: Vec<u8>,
     ends: Vec<usize>,
+}
+
+/// What of an RRset differs from one response to the next, however often it is
+/// answered from the same state.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Varies {
+    /// Nothing: the records come as they stand.
+    Nothing,
+    /// Which record comes first; the others follow it in a circle. Each record
+    /// has its share of the first places here.
+    First(Vec<u32>),
+    /// The serial of an SOA, which moves with the registry.
+    Serial,
 }
 
 impl RrSet {
@@ -108,6 +123,7 @@ impl RrSet {
             owner,
             rtype,
             ttl,
+            varies: Varies::Nothing,
             octets: Vec::new(),
             ends: Vec::new(),
         }

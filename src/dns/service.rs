@@ -1,57 +1,126 @@
 //! What every transport does with a query beside carrying it: answer, count, trace.
+//!
+//! A [`Worker`] is what one thread answers with: its prepared answers, its
+//! counters, its random numbers. Workers share the [`Service`] and nothing else.
+//! Transports with a thread of their own own a worker; tasks that move between
+//! threads borrow one from [`Workers`] for as long as they don't wait.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::answer::{Authority, Client, Scratch, Summary, Verdict};
 use super::query::question;
 use crate::name::DomainName;
 use crate::telemetry::{Instruments, QuerySampler, QuerySpan, Transport};
+use crate::time::Moment;
 
-/// The authority with its counters. Shared by all transports.
+/// The authority, and how it's watched. Shared by all workers.
 pub struct Service {
     /// What answers.
     pub authority: Authority,
     /// What is counted.
     pub instruments: Arc<Instruments>,
-    /// Which queries get a span.
-    pub sampler: QuerySampler,
+    /// One of how many queries gets a span; 0 for none.
+    pub trace_queries: u64,
+    /// Most octets of prepared answers that a worker keeps; 0 for none.
+    pub cache: usize,
 }
 
 impl Service {
+    /// One more worker.
+    pub fn worker(self: &Arc<Self>) -> Worker {
+        Worker {
+            service: self.clone(),
+            scratch: Scratch::with_cache(self.cache),
+            sampler: QuerySampler::new(self.trace_queries),
+            now: self.authority.now(),
+        }
+    }
+}
+
+/// What one thread answers with.
+pub struct Worker {
+    service: Arc<Service>,
+    scratch: Scratch,
+    sampler: QuerySampler,
+    /// When the last answer was ready, which is when the next query is looked at.
+    now: Moment,
+}
+
+impl Worker {
+    /// Answers queries that are there: `batch` calls [`Worker::answer`] for each.
+    pub fn batch<R>(&mut self, batch: impl FnOnce(&mut Self) -> R) -> R {
+        // The clock is read once here and once after each answer.
+        self.now = self.service.authority.now();
+        let result = batch(self);
+        self.scratch.settle();
+        result
+    }
+
     /// Answers `query` into `reply`; says whether there is something to send.
     pub fn answer(
-        &self,
+        &mut self,
         query: &[u8],
         client: Client,
         transport: Transport,
-        scratch: &mut Scratch,
         reply: &mut Vec<u8>,
     ) -> bool {
         let span = self
             .sampler
             .sample()
             .then(|| open_span(query, client, transport));
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "measures the answer, decides nothing"
-        )]
-        let started = Instant::now();
-        match self.authority.answer(query, client, scratch, reply) {
-            Verdict::Reply(Summary { qtype, rcode }) => {
-                let (took, len) = (started.elapsed(), reply.len());
-                self.instruments
-                    .query_answered(transport, qtype.0, rcode.0, took, len);
+        let Service {
+            authority,
+            instruments,
+            ..
+        } = &*self.service;
+        let started = self.now;
+        let verdict = authority.answer(query, client, started, &mut self.scratch, reply);
+        self.now = authority.now();
+        match verdict {
+            Verdict::Reply(Summary { qtype, rcode, .. }) => {
+                let took = self.now.left_at(started);
+                instruments.query_answered(transport, qtype.0, rcode.0, took, reply.len());
                 if let Some(span) = span {
                     span.close(rcode.0);
                 }
                 true
             }
             Verdict::Drop => {
-                self.instruments.query_dropped(transport);
+                instruments.query_dropped(transport);
                 false
             }
         }
+    }
+}
+
+/// Workers for tasks that move between threads.
+pub struct Workers(Box<[Mutex<Worker>]>);
+
+impl Workers {
+    /// As many workers as threads answer.
+    pub fn new(service: &Arc<Service>, threads: usize) -> Self {
+        Self(
+            (0..threads.max(1))
+                .map(|_| Mutex::new(service.worker()))
+                .collect(),
+        )
+    }
+
+    /// Answers a batch with the running thread's worker. A lock is held
+    /// meanwhile, which other threads want only when there are more of them than
+    /// workers.
+    pub fn batch<R>(&self, batch: impl FnOnce(&mut Worker) -> R) -> R {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static MINE: Cell<usize> = Cell::new(NEXT.fetch_add(1, Ordering::Relaxed));
+        }
+        // A worker is whole after a panic: what it keeps is replaced entry by entry.
+        self.0[MINE.get() % self.0.len()]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .batch(batch)
     }
 }
 

@@ -26,8 +26,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{Client, Scratch};
-use super::service::Service;
+use super::answer::Client;
+use super::service::{Worker, Workers};
 use crate::accept::serve_connections;
 use crate::telemetry::Transport;
 
@@ -77,14 +77,14 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 }
 
 /// Takes connections until `stop` is cancelled, then until each has its answers.
-pub async fn serve(listener: TcpListener, service: Arc<Service>, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, workers: Arc<Workers>, stop: CancellationToken) {
     let addresses = Arc::new(Addresses::default());
     serve_connections(listener, MAX_CONNECTIONS, &stop, |stream, peer| {
         let counted = addresses.clone().count(peer.ip());
         if counted.is_none() {
             tracing::debug!(%peer, "closed: the address has its number of connections");
         }
-        let connection = Connection::new(stream, peer, service.clone());
+        let connection = Connection::new(stream, peer, workers.clone());
         let stop = stop.clone();
         counted.map(|counted| async move {
             if let Err(error) = connection.serve(stop).await {
@@ -145,8 +145,7 @@ impl Drop for Counted {
 struct Connection {
     stream: TcpStream,
     client: Client,
-    service: Arc<Service>,
-    scratch: Scratch,
+    workers: Arc<Workers>,
     input: Vec<u8>,
     /// Octets of `input` that were answered.
     taken: usize,
@@ -155,14 +154,13 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(stream: TcpStream, peer: SocketAddr, service: Arc<Service>) -> Self {
+    fn new(stream: TcpStream, peer: SocketAddr, workers: Arc<Workers>) -> Self {
         // Responses are written whole, so waiting to fill segments only delays.
         let _ = stream.set_nodelay(true);
         Self {
             stream,
             client: Client::stream(peer.ip()),
-            service,
-            scratch: Scratch::default(),
+            workers,
             input: Vec::new(),
             taken: 0,
             output: Vec::new(),
@@ -174,13 +172,11 @@ impl Connection {
     /// cancelled. What has come until then is answered.
     async fn serve(mut self, stop: CancellationToken) -> io::Result<()> {
         loop {
-            while let Some((start, end)) = self.next_frame() {
-                self.answer(start, end);
-                if self.output.len() >= MAX_OUTPUT {
-                    self.flush().await?;
-                }
+            while self.next_frame().is_some() {
+                let workers = self.workers.clone();
+                workers.batch(|worker| self.answer_batch(worker));
+                self.flush().await?;
             }
-            self.flush().await?;
             self.input.drain(..self.taken);
             self.taken = 0;
             let patience = if self.input.is_empty() {
@@ -211,17 +207,20 @@ impl Connection {
         (rest.len() >= 2 + len).then_some((start, start + len))
     }
 
-    fn answer(&mut self, start: usize, end: usize) {
-        self.taken = end;
-        let (query, reply) = (&self.input[start..end], &mut self.reply);
-        if self
-            .service
-            .answer(query, self.client, Transport::Tcp, &mut self.scratch, reply)
-        {
-            // Composed for a limit of 65 535 octets.
-            self.output
-                .extend_from_slice(&(self.reply.len() as u16).to_be_bytes());
-            self.output.extend_from_slice(&self.reply);
+    /// Answers what has come whole, as far as its responses may wait together.
+    fn answer_batch(&mut self, worker: &mut Worker) {
+        while let Some((start, end)) = self.next_frame() {
+            self.taken = end;
+            let (query, reply) = (&self.input[start..end], &mut self.reply);
+            if worker.answer(query, self.client, Transport::Tcp, reply) {
+                // Composed for a limit of 65 535 octets.
+                self.output
+                    .extend_from_slice(&(self.reply.len() as u16).to_be_bytes());
+                self.output.extend_from_slice(&self.reply);
+            }
+            if self.output.len() >= MAX_OUTPUT {
+                return;
+            }
         }
     }
 

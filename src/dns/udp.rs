@@ -8,15 +8,14 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::answer::{Client, Scratch};
+use super::answer::Client;
 use super::mmsg::{Batch, note_destinations};
-use super::service::Service;
+use super::service::Worker;
 use crate::telemetry::Transport;
 
 /// Datagrams of one batch: enough to spread the cost of a system call, few
@@ -64,9 +63,8 @@ fn bind_one(address: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 /// Answers what comes to `socket` until `stop` is set.
-pub fn run(socket: &UdpSocket, service: &Arc<Service>, stop: &AtomicBool) {
+pub fn run(socket: &UdpSocket, mut worker: Worker, stop: &AtomicBool) {
     let mut batch = Batch::new(BATCH);
-    let mut scratch = Scratch::default();
     while !stop.load(Ordering::Relaxed) {
         let count = match batch.receive(socket) {
             Ok(count) => count,
@@ -77,9 +75,11 @@ pub fn run(socket: &UdpSocket, service: &Arc<Service>, stop: &AtomicBool) {
                 continue;
             }
         };
-        for index in 0..count {
-            answer(&mut batch, index, service, &mut scratch);
-        }
+        worker.batch(|worker| {
+            for index in 0..count {
+                answer(&mut batch, index, worker);
+            }
+        });
         batch.send(socket);
     }
 }
@@ -93,13 +93,13 @@ fn is_quiet(error: &io::Error) -> bool {
     )
 }
 
-fn answer(batch: &mut Batch, index: usize, service: &Service, scratch: &mut Scratch) {
+fn answer(batch: &mut Batch, index: usize, worker: &mut Worker) {
     let Some((query, peer, reply)) = batch.exchange(index) else {
         return;
     };
     // A reply to port 0 can't be sent.
     let client = Client::datagram(peer.ip());
-    if peer.port() != 0 && service.answer(query, client, Transport::Udp, scratch, reply) {
+    if peer.port() != 0 && worker.answer(query, client, Transport::Udp, reply) {
         batch.mark(index);
     }
 }

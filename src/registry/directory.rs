@@ -32,6 +32,8 @@ pub struct Directory {
 pub struct Slot {
     /// Moves with every view that is published here.
     generation: AtomicU64,
+    /// DNS queries answered from this service's views.
+    queries: AtomicU64,
     view: Mutex<Arc<ServiceView>>,
 }
 
@@ -48,6 +50,16 @@ impl Slot {
     /// Number of the current view; another one means that the view was replaced.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// Counts DNS queries answered from the view.
+    pub fn count_queries(&self, more: u64) {
+        self.queries.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// DNS queries answered since the service is known.
+    pub fn queries(&self) -> u64 {
+        self.queries.load(Ordering::Relaxed)
     }
 
     fn publish(&self, view: Arc<ServiceView>) {
@@ -82,6 +94,13 @@ impl Directory {
             .values()
             .map(|slot| slot.view())
             .collect()
+    }
+
+    /// Shows the name of every service with its DNS queries answered, in no order.
+    pub fn each_queries(&self, show: &mut dyn FnMut(&str, u64)) {
+        for (name, slot) in &self.services.pin() {
+            show(name.as_str(), slot.queries());
+        }
     }
 
     /// The current registration of an instance.
@@ -128,6 +147,7 @@ impl Directory {
                             let name = view.service.clone();
                             let slot = Slot {
                                 generation: AtomicU64::new(0),
+                                queries: AtomicU64::new(0),
                                 view: Mutex::new(Arc::new(view)),
                             };
                             services.insert(name, Arc::new(slot));

@@ -18,7 +18,6 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::Span;
 use tracing::field::Empty;
@@ -28,29 +27,30 @@ use super::counts::{self, QTYPES, RCODES, Transport};
 /// The response code of a server that failed ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035) §4.1.1).
 const SERVFAIL: u16 = 2;
 
-/// Picks the queries that get a span; have one for each worker, so that none waits for another's.
+/// Picks the queries of one worker that get a span.
 #[derive(Debug)]
 pub struct QuerySampler {
     one_in: u64,
-    seen: AtomicU64,
+    /// Queries until the next one that gets a span.
+    left: u64,
 }
 
 impl QuerySampler {
     /// Picks the first and then one of `one_in` queries; none if that is 0.
     pub const fn new(one_in: u64) -> Self {
-        Self {
-            one_in,
-            seen: AtomicU64::new(0),
-        }
+        Self { one_in, left: 0 }
     }
 
     /// Whether the query at hand gets a span.
-    pub fn sample(&self) -> bool {
-        self.one_in != 0
-            && self
-                .seen
-                .fetch_add(1, Ordering::Relaxed)
-                .is_multiple_of(self.one_in)
+    pub const fn sample(&mut self) -> bool {
+        if self.one_in == 0 {
+            return false;
+        }
+        if self.left == 0 {
+            self.left = self.one_in;
+        }
+        self.left -= 1;
+        self.left == self.one_in - 1
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn samples_one_in_so_many() {
         for (one_in, picked) in [(0, 0), (1, 10), (3, 4), (10, 1), (99, 1)] {
-            let sampler = QuerySampler::new(one_in);
+            let mut sampler = QuerySampler::new(one_in);
             let picks = (0..10).filter(|_| sampler.sample()).count();
             assert_eq!(picks, picked, "one in {one_in}");
         }

@@ -10,16 +10,16 @@ use std::time::Duration;
 use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
 use namebeat::api::Registration;
-use namebeat::dns::answer::{Authority, Client, Scratch};
+use namebeat::dns::answer::{Authority, Client};
 use namebeat::dns::hickory::Adapter;
-use namebeat::dns::service::Service;
+use namebeat::dns::service::{Service, Workers};
 use namebeat::dns::zones::Zones;
 use namebeat::dns::{stream, udp};
 use namebeat::name::DomainName;
 use namebeat::registry::Registry;
 use namebeat::registry::instance::Instance;
 use namebeat::registry::table::TableConfig;
-use namebeat::telemetry::{Instruments, QuerySampler, Transport};
+use namebeat::telemetry::{Instruments, Transport};
 use namebeat::time::Clock;
 use proptest::prelude::*;
 use tokio::net::TcpListener;
@@ -71,7 +71,8 @@ impl Carriers {
         let service = Arc::new(Service {
             authority: Authority::new(Arc::new(loaded.0), registry.clone(), 1232),
             instruments,
-            sampler: QuerySampler::new(0),
+            trace_queries: 0,
+            cache: 1 << 20,
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -82,16 +83,17 @@ impl Carriers {
         let socket = udp::bind(local, 1).unwrap().remove(0);
         let udp = socket.local_addr().unwrap();
         let (stop, stop_udp) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
-        let (carried, stopping) = (service.clone(), stop_udp.clone());
-        let worker = std::thread::spawn(move || udp::run(&socket, &carried, &stopping));
+        let (carrier, stopping) = (service.worker(), stop_udp.clone());
+        let worker = std::thread::spawn(move || udp::run(&socket, carrier, &stopping));
         let listener = runtime.block_on(TcpListener::bind(local)).unwrap();
         let tcp = listener.local_addr().unwrap();
-        runtime.spawn(stream::serve(listener, service.clone(), stop.clone()));
+        let workers = Arc::new(Workers::new(&service, 1));
+        runtime.spawn(stream::serve(listener, workers, stop.clone()));
         let socket = runtime
             .block_on(tokio::net::UdpSocket::bind(local))
             .unwrap();
         let hickory = socket.local_addr().unwrap();
-        let adapter = Adapter(service.clone());
+        let adapter = Adapter(Workers::new(&service, 1));
         runtime.spawn(async move {
             let mut server = hickory_server::Server::new(adapter);
             server.register_socket(socket);
@@ -138,11 +140,9 @@ impl Carriers {
             false => (Client::stream(local), Transport::Tcp),
         };
         let mut reply = Vec::new();
-        let scratch = &mut Scratch::default();
-        assert!(
-            self.service
-                .answer(message, client, transport, scratch, &mut reply)
-        );
+        let answered = (self.service.worker())
+            .batch(|worker| worker.answer(message, client, transport, &mut reply));
+        assert!(answered);
         reply
     }
 

@@ -79,6 +79,12 @@ impl Zone {
         }
     }
 
+    /// Whether `name` is one of the zone's own, empty ones between others
+    /// included: not one that only a wildcard, a DNAME or a cut answers for.
+    pub fn has(&self, name: &[u8]) -> bool {
+        self.index.contains_key(name)
+    }
+
     /// The RRsets of `name`, whether or not a zone cut hides it; wildcards don't count.
     pub fn rrsets(&self, name: &[u8]) -> &[RrSet] {
         self.node(name).map_or(&[], |node| &node.rrsets)
