@@ -20,6 +20,7 @@ mod layers;
 mod messages;
 mod names;
 mod otlp;
+mod prepared;
 mod program;
 mod promises;
 mod telemetry;

@@ -1,0 +1,414 @@
+//! Prepared answers say what answers made anew say: at every moment, for every
+//! client, and while the registry changes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_proto::op::Message;
+use hickory_proto::rr::{RData, RecordType};
+use namebeat::api::Registration;
+use namebeat::dns::answer::{Authority, Client, Scratch, Verdict};
+use namebeat::dns::zones::Zones;
+use namebeat::name::DomainName;
+use namebeat::registry::Registry;
+use namebeat::registry::instance::Instance;
+use namebeat::registry::table::TableConfig;
+use namebeat::telemetry::Instruments;
+use namebeat::time::{Clock, Moment};
+use proptest::prelude::*;
+
+use crate::harness::{TempDir, query};
+
+const ZONE: &str = r"
+www 300 CNAME s1.svc.internal.
+srv 300 SRV 1 1 80 i1.s1.svc.internal.
+mx 300 MX 10 s2.svc.internal.
+*.wild 300 A 192.0.2.1
+cut 300 NS ns.cut
+ns.cut 300 A 192.0.2.3
+old 300 DNAME s1.svc.internal.
+";
+
+/// A registry and an authority without transports.
+struct Desk {
+    registry: Registry,
+    authority: Authority,
+    runtime: tokio::runtime::Runtime,
+    _zones: TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let zones = TempDir::new("prepared");
+        let apex = "@ 300 SOA ns host 1 2 3 4 60\n@ 300 NS ns\nns 300 A 192.0.2.1\n";
+        zones.write("corp.example.zone", &format!("{apex}{ZONE}"));
+        zones.write(
+            "svc.internal.zone",
+            "fixed 300 A 192.0.2.9\n*.any 300 TXT x\n",
+        );
+        let origin = DomainName::parse("svc.internal.", None).unwrap();
+        let negative_ttl = Duration::from_secs(2);
+        let loaded = Zones::load(Some(zones.path()), &origin, &[], negative_ttl).unwrap();
+        let table = TableConfig {
+            ttl: Duration::from_secs(5),
+            negative_ttl,
+            max_instances: 10_000,
+        };
+        let registry = Registry::start(
+            table,
+            Arc::new(|_: &Instance| None),
+            Arc::new(Instruments::off()),
+            Clock::start(),
+        )
+        .unwrap();
+        Self {
+            authority: Authority::new(Arc::new(loaded.0), registry.clone(), 1232),
+            registry,
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap(),
+            _zones: zones,
+        }
+    }
+
+    fn register(&self, id: &str, service: &str, host: &str, weight: u16, lease: &str) {
+        let body = serde_json::json!({
+            "id": id, "name": service, "host": host, "port": 80, "weight": weight,
+            "tags": {"env": "prod"}, "version": "1.4", "lease": lease,
+        });
+        let registration: Registration = serde_json::from_value(body).unwrap();
+        let instance = Instance::try_from(registration).unwrap();
+        let registered = self.registry.register(vec![instance], true);
+        (self.runtime.block_on(registered).unwrap().remove(0)).unwrap();
+    }
+
+    fn answer(&self, message: &[u8], client: Client, now: Moment, by: &mut Scratch) -> Answer {
+        let mut octets = Vec::new();
+        let verdict = self.authority.answer(message, client, now, by, &mut octets);
+        match verdict {
+            Verdict::Reply(summary) => Answer {
+                prepared: summary.prepared,
+                octets,
+            },
+            Verdict::Drop => panic!("{message:?} was dropped"),
+        }
+    }
+}
+
+struct Answer {
+    prepared: bool,
+    octets: Vec<u8>,
+}
+
+impl Answer {
+    fn message(&self) -> Message {
+        Message::from_vec(&self.octets).unwrap()
+    }
+
+    /// Header but for the counts, answer, authority and OPT, in no order.
+    fn essential(&self) -> (Vec<u8>, BTreeSet<String>) {
+        let message = self.message();
+        let records = message.answers.iter().chain(&message.authorities);
+        let edns = message.edns.as_ref().map(|edns| format!("{edns:?}"));
+        let texts = records.map(ToString::to_string).chain(edns).collect();
+        (self.octets[..6].to_vec(), texts)
+    }
+
+    /// The additional section, in no order.
+    fn help(&self) -> BTreeSet<String> {
+        let message = self.message();
+        message
+            .additionals
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    fn is_cut(&self) -> bool {
+        self.octets[2] & 0x02 != 0
+    }
+}
+
+/// A change to the registry.
+#[derive(Clone, Debug)]
+enum Change {
+    Register(u8, u8, u16, u8),
+    Deregister(u8),
+    Drain(u8),
+    Resume(u8),
+    Heartbeat(u8),
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Change(Change),
+    /// Lets this many milliseconds pass, for queries.
+    Pass(u64),
+    /// Asks a question for a client, with a payload size or over TCP.
+    Ask(String, u16, u8, Option<u16>),
+}
+
+fn qname() -> impl Strategy<Value = String> {
+    let names = [
+        "s1.svc.internal.",
+        "S1.svc.INTERNAL.",
+        "s2.svc.internal.",
+        "i1.s1.svc.internal.",
+        "i2.s1.svc.internal.",
+        "_s1._tcp.svc.internal.",
+        "_http._tcp.s1.svc.internal.",
+        "prod.env.tag.s1.svc.internal.",
+        "prod.env.prod.env.prod.env.tag.s1.svc.internal.",
+        "1.version.s1.svc.internal.",
+        "none.svc.internal.",
+        "svc.internal.",
+        "fixed.svc.internal.",
+        "x.any.svc.internal.",
+        "www.corp.example.",
+        "srv.corp.example.",
+        "mx.corp.example.",
+        "x.wild.corp.example.",
+        "x.cut.corp.example.",
+        "i1.old.corp.example.",
+        "none.corp.example.",
+        "corp.example.",
+        "elsewhere.",
+    ];
+    prop::sample::select(names.to_vec()).prop_map(str::to_owned)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let change = prop_oneof![
+        3 => (0u8..40, 1u8..3, prop::sample::select(vec![0u16, 1, 256]), 2u8..9)
+            .prop_map(|(id, service, weight, lease)| Change::Register(id, service, weight, lease)),
+        1 => (0u8..40).prop_map(Change::Deregister),
+        1 => (0u8..40).prop_map(Change::Drain),
+        1 => (0u8..40).prop_map(Change::Resume),
+        1 => (0u8..40).prop_map(Change::Heartbeat),
+    ];
+    let qtype = prop::sample::select(vec![1u16, 28, 33, 16, 6, 2, 15, 65, 255, 4711]);
+    let payload = prop::option::of(prop::sample::select(vec![0u16, 512, 800, 1232, 4096]));
+    prop_oneof![
+        2 => change.prop_map(Step::Change),
+        1 => prop_oneof![0u64..50, 0u64..1500].prop_map(Step::Pass),
+        6 => (qname(), qtype, 0u8..4, payload)
+            .prop_map(|(name, qtype, client, payload)| Step::Ask(name, qtype, client, payload)),
+    ]
+}
+
+fn apply(desk: &Desk, change: &Change) {
+    let id = |id: u8| format!("i{id}").parse().unwrap();
+    let registry = &desk.registry;
+    match *change {
+        Change::Register(id, service, weight, lease) => {
+            let host = match id % 3 {
+                0 => format!("fd00::{id}"),
+                _ => format!("10.0.0.{}", id / 2),
+            };
+            let (id, service) = (format!("i{id}"), format!("s{service}"));
+            desk.register(&id, &service, &host, weight, &format!("{lease}s"));
+        }
+        Change::Deregister(known) => {
+            desk.runtime
+                .block_on(registry.deregister(id(known)))
+                .unwrap();
+        }
+        Change::Drain(known) => {
+            desk.runtime.block_on(registry.drain(id(known))).unwrap();
+        }
+        Change::Resume(known) => {
+            desk.runtime.block_on(registry.resume(id(known))).unwrap();
+        }
+        Change::Heartbeat(known) => {
+            let _ = registry.heartbeat(&format!("i{known}"));
+        }
+    }
+}
+
+fn client(number: u8, datagram: bool) -> Client {
+    let address = [192, 0, 2, number].into();
+    match datagram {
+        true => Client::datagram(address),
+        false => Client::stream(address),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    /// Whatever happens in between and whenever it's asked, what one worker has
+    /// kept says the same as what another one makes anew.
+    #[test]
+    fn prepared_is_as_made_anew(steps in prop::collection::vec(step(), 1..80), limit in prop::sample::select(vec![20_000usize, 1 << 20])) {
+        let desk = Desk::new();
+        let (mut keeps, mut makes) = (Scratch::with_cache(limit), Scratch::default());
+        let mut later = Duration::ZERO;
+        for step in &steps {
+            match step {
+                Step::Change(change) => apply(&desk, change),
+                Step::Pass(millis) => later += Duration::from_millis(*millis),
+                Step::Ask(name, qtype, number, payload) => {
+                    let edns = payload.filter(|payload| *payload != 0);
+                    let message = query(name, RecordType::from(*qtype), edns);
+                    let client = client(*number, payload.is_some());
+                    // The clock of leases is the real one; looking ahead of it
+                    // shows what is answered when they come to their ends.
+                    let now = desk.registry.now().after(later);
+                    let revision = desk.registry.directory().revision();
+                    let anew = desk.answer(&message, client, now, &mut makes);
+                    let kept = desk.answer(&message, client, now, &mut keeps);
+                    prop_assert!(!anew.prepared);
+                    if desk.registry.directory().revision() != revision {
+                        // A lease ended between the two.
+                        continue;
+                    }
+                    prop_assert_eq!(kept.essential(), anew.essential(), "{} {}", name, qtype);
+                    let limit = match payload {
+                        None => 65_535,
+                        Some(0) => 512,
+                        Some(payload) => usize::from(*payload).min(1232),
+                    };
+                    prop_assert!(kept.octets.len() <= limit, "{} {}", name, qtype);
+                    // Which addresses had room depends on the order that was drawn.
+                    if !anew.is_cut() && anew.octets.len() + 200 < 512 {
+                        prop_assert_eq!(kept.help(), anew.help(), "{} {}", name, qtype);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_asked_again_is_prepared() {
+    let desk = Desk::new();
+    for id in 1..=40 {
+        desk.register(&format!("i{id}"), "s1", &format!("10.0.0.{id}"), 256, "1h");
+    }
+    let mut scratch = Scratch::with_cache(1 << 20);
+    let mut ask = |name: &str, qtype: RecordType, number: u8| {
+        let message = query(name, qtype, Some(1232));
+        let now = desk.registry.now();
+        let client = client(number, true);
+        let answer = desk.answer(&message, client, now, &mut scratch);
+        (answer.prepared, answer.is_cut())
+    };
+    for (name, qtype, cut, kept) in [
+        ("s1.svc.internal.", RecordType::A, false, true),
+        ("s1.svc.internal.", RecordType::AAAA, false, true),
+        ("s1.svc.internal.", RecordType::SRV, true, true),
+        ("i1.s1.svc.internal.", RecordType::A, false, true),
+        ("www.corp.example.", RecordType::A, false, true),
+        ("corp.example.", RecordType::SOA, false, true),
+        ("svc.internal.", RecordType::SOA, false, true),
+        // Clients could ask for as many of these as they like.
+        ("none.svc.internal.", RecordType::A, false, false),
+        ("i99.s1.svc.internal.", RecordType::A, false, false),
+        ("none.corp.example.", RecordType::A, false, false),
+        ("x.wild.corp.example.", RecordType::A, false, false),
+        ("x.cut.corp.example.", RecordType::A, false, false),
+        ("i1.old.corp.example.", RecordType::A, false, false),
+        ("x.any.svc.internal.", RecordType::TXT, false, false),
+        ("s1.svc.internal.", RecordType::from(4711), false, false),
+        ("elsewhere.", RecordType::A, false, false),
+    ] {
+        assert_eq!(ask(name, qtype, 1), (false, cut), "{name} {qtype}");
+        assert_eq!(ask(name, qtype, 1), (kept, cut), "{name} {qtype}");
+    }
+    // Another client's part of a long answer is another one.
+    assert_eq!(ask("s1.svc.internal.", RecordType::SRV, 2), (false, true));
+    // Letter case makes no difference, and comes back as it was sent.
+    let message = query("S1.SVC.internal.", RecordType::A, None);
+    let now = desk.registry.now();
+    let answer = desk.answer(&message, client(1, false), now, &mut scratch);
+    assert!(answer.prepared);
+    assert_eq!(answer.octets[12..29], message[12..29]);
+}
+
+/// The first record is drawn anew for every response, by weight, though the
+/// answer is a prepared one.
+#[test]
+fn first_places_go_by_weight() {
+    const ROUNDS: u32 = 8_000;
+    let desk = Desk::new();
+    for (id, weight) in [(1, 100), (2, 200), (3, 500)] {
+        desk.register(
+            &format!("i{id}"),
+            "s1",
+            &format!("10.0.0.{id}"),
+            weight,
+            "1h",
+        );
+    }
+    let mut scratch = Scratch::with_cache(1 << 20);
+    for (qtype, shares) in [
+        (RecordType::A, [1.0, 2.0, 5.0]),
+        (RecordType::SRV, [8.0 / 3.0; 3]),
+    ] {
+        let mut first = [0u32; 3];
+        for round in 0..ROUNDS {
+            let message = query("s1.svc.internal.", qtype, None);
+            let now = desk.registry.now();
+            let answer = desk.answer(&message, client(1, true), now, &mut scratch);
+            assert_eq!(answer.prepared, round != 0);
+            let message = answer.message();
+            assert_eq!(message.answers.len(), 3);
+            let place = match &message.answers[0].data {
+                RData::A(a) => a.octets()[3] - 1,
+                RData::SRV(srv) => srv.target.to_string().as_bytes()[1] - b'1',
+                other => panic!("{other:?}"),
+            };
+            first[usize::from(place)] += 1;
+        }
+        for (count, share) in first.into_iter().zip(shares) {
+            let expected = f64::from(ROUNDS) * share / 8.0;
+            // Five standard deviations at least.
+            assert!(
+                (f64::from(count) - expected).abs() < 230.0,
+                "{qtype}: {first:?}"
+            );
+        }
+    }
+}
+
+/// While others change the registry without end, each change is in the next
+/// answer of a worker that keeps answers (promise 1).
+#[test]
+fn changes_show_at_once_among_others() {
+    const THREADS: u8 = 3;
+    const ROUNDS: usize = 300;
+    let desk = Desk::new();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let desk = &desk;
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .build()
+                    .unwrap();
+                let mut scratch = Scratch::with_cache(1 << 20);
+                let (id, host) = (format!("own{thread}"), format!("10.1.0.{thread}"));
+                let message = query("s1.svc.internal.", RecordType::A, None);
+                let mut is_answered = || {
+                    let now = desk.registry.now();
+                    let answer = desk.answer(&message, client(1, false), now, &mut scratch);
+                    let answers = answer.message().answers;
+                    answers.iter().any(|record| record.data.to_string() == host)
+                };
+                for _ in 0..ROUNDS {
+                    let body = serde_json::json!({
+                        "id": id, "name": "s1", "host": host, "port": 80, "lease": "1h",
+                    });
+                    let registration: Registration = serde_json::from_value(body).unwrap();
+                    let instance = Instance::try_from(registration).unwrap();
+                    let registered = desk.registry.register(vec![instance], true);
+                    runtime.block_on(registered).unwrap().remove(0).unwrap();
+                    assert!(is_answered(), "registered and not there");
+                    assert!(is_answered(), "registered and not there any more");
+                    let gone = desk.registry.deregister(id.parse().unwrap());
+                    runtime.block_on(gone).unwrap();
+                    assert!(!is_answered(), "deregistered and still there");
+                }
+            });
+        }
+    });
+}
