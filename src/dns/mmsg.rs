@@ -66,16 +66,32 @@ mod linux {
         }
     }
 
+    /// The room of one query. The odd length keeps the starts of neighbours,
+    /// which is all of them that is mostly used, in different parts of a cache.
+    #[derive(Clone, Copy)]
+    #[repr(C, align(64))]
+    struct Query([u8; MAX_QUERY_LEN + 64]);
+
     /// Datagrams that came together, and their replies.
+    ///
+    /// What the kernel fills is laid out once, with a header for each place that
+    /// leads to the place's own buffers; replies have headers of their own.
     pub(crate) struct Batch {
-        queries: Box<[[u8; MAX_QUERY_LEN]]>,
+        queries: Box<[Query]>,
         peers: Box<[libc::sockaddr_storage]>,
-        controls: Box<[Control]>,
-        vectors: Box<[libc::iovec]>,
-        headers: Box<[libc::mmsghdr]>,
-        /// Places in the batch of the replies to be sent.
-        replied: Vec<usize>,
+        /// Notes of destinations; the kernel and [`forget_interface`] get there
+        /// by the headers.
+        _controls: Box<[Control]>,
+        incoming: Box<[libc::mmsghdr]>,
+        /// Where `incoming` leads to; read by the kernel alone.
+        _rooms: Box<[libc::iovec]>,
+        /// How many places the last call filled.
+        filled: usize,
         replies: Box<[Vec<u8>]>,
+        outgoing: Box<[libc::mmsghdr]>,
+        contents: Box<[libc::iovec]>,
+        /// Places of the replies to be sent.
+        marked: Vec<usize>,
     }
 
     impl Batch {
@@ -90,47 +106,59 @@ mod linux {
                     std::mem::zeroed::<libc::mmsghdr>(),
                 )
             };
+            let mut queries: Box<[Query]> = vec![Query([0; MAX_QUERY_LEN + 64]); size].into();
+            let mut peers: Box<[_]> = vec![peer; size].into();
+            let mut controls: Box<[Control]> = vec![Control([0; CONTROL_LEN]); size].into();
+            let mut rooms: Box<[_]> = vec![vector; size].into();
+            let mut incoming: Box<[_]> = vec![header; size].into();
+            for index in 0..size {
+                rooms[index] = libc::iovec {
+                    iov_base: queries[index].0.as_mut_ptr().cast(),
+                    iov_len: MAX_QUERY_LEN,
+                };
+                let header = &mut incoming[index].msg_hdr;
+                header.msg_name = (&raw mut peers[index]).cast();
+                header.msg_iov = &raw mut rooms[index];
+                header.msg_iovlen = 1;
+                header.msg_control = (&raw mut controls[index]).cast();
+            }
             Self {
-                queries: vec![[0; MAX_QUERY_LEN]; size].into(),
-                peers: vec![peer; size].into(),
-                controls: vec![Control([0; CONTROL_LEN]); size].into(),
-                vectors: vec![vector; size].into(),
-                headers: vec![header; size].into(),
-                replied: Vec::with_capacity(size),
+                queries,
+                peers,
+                _controls: controls,
+                incoming,
+                _rooms: rooms,
+                filled: size,
                 replies: vec![Vec::new(); size].into(),
+                outgoing: vec![header; size].into(),
+                contents: vec![vector; size].into(),
+                marked: Vec::with_capacity(size),
             }
         }
 
         /// Waits for one datagram and takes those that are there with it, as far
         /// as there is room; says how many.
         pub(crate) fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
-            for index in 0..self.headers.len() {
-                self.vectors[index] = libc::iovec {
-                    iov_base: self.queries[index].as_mut_ptr().cast(),
-                    iov_len: MAX_QUERY_LEN,
-                };
-                let header = &mut self.headers[index].msg_hdr;
-                header.msg_name = (&raw mut self.peers[index]).cast();
-                header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-                header.msg_iov = &raw mut self.vectors[index];
-                header.msg_iovlen = 1;
-                header.msg_control = (&raw mut self.controls[index]).cast();
-                header.msg_controllen = CONTROL_LEN as _;
-                header.msg_flags = 0;
+            // The kernel wrote how much it filled of each place.
+            for header in &mut self.incoming[..self.filled] {
+                header.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as _;
+                header.msg_hdr.msg_controllen = CONTROL_LEN as _;
             }
-            // SAFETY: each header was just set to lead to the buffers at its
-            // place, which this batch owns, with their lengths.
+            self.filled = 0;
+            self.marked.clear();
+            // SAFETY: each header leads to the buffers at its place, which this
+            // batch owns and never moves, with their lengths.
             let count = unsafe {
                 libc::recvmmsg(
                     socket.as_raw_fd(),
-                    self.headers.as_mut_ptr(),
-                    self.headers.len() as u32,
+                    self.incoming.as_mut_ptr(),
+                    self.incoming.len() as u32,
                     libc::MSG_WAITFORONE as _,
                     ptr::null_mut(),
                 )
             };
-            self.replied.clear();
-            usize::try_from(count).map_err(|_| io::Error::last_os_error())
+            self.filled = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+            Ok(self.filled)
         }
 
         /// Datagram `index`, who sent it, and the buffer for its reply; `None`
@@ -139,11 +167,11 @@ mod linux {
             &mut self,
             index: usize,
         ) -> Option<(&[u8], SocketAddr, &mut Vec<u8>)> {
-            let header = &self.headers[index];
+            let header = &self.incoming[index];
             if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
                 return None;
             }
-            let octets = self.queries[index].get(..header.msg_len as usize)?;
+            let octets = self.queries[index].0.get(..header.msg_len as usize)?;
             Some((
                 octets,
                 address(&self.peers[index])?,
@@ -153,35 +181,32 @@ mod linux {
 
         /// Marks the reply to datagram `index` to be sent.
         pub(crate) fn mark(&mut self, index: usize) {
-            self.replied.push(index);
+            self.marked.push(index);
         }
 
         /// Sends the marked replies. One that the system refuses is left out:
         /// its client asks again.
         pub(crate) fn send(&mut self, socket: &UdpSocket) {
-            for (slot, &index) in self.replied.iter().enumerate() {
-                self.vectors[slot] = libc::iovec {
+            for (slot, &index) in self.marked.iter().enumerate() {
+                self.contents[slot] = libc::iovec {
                     iov_base: self.replies[index].as_mut_ptr().cast(),
                     iov_len: self.replies[index].len(),
                 };
-                // A reply takes the place of a query that was replied to or
-                // dropped, so no header that is still needed is overwritten.
-                let mut query = self.headers[index].msg_hdr;
+                let query = &mut self.incoming[index].msg_hdr;
                 if query.msg_controllen != 0 {
-                    forget_interface(&mut query);
+                    forget_interface(query);
                 }
-                let header = &mut self.headers[slot].msg_hdr;
+                let header = &mut self.outgoing[slot].msg_hdr;
                 header.msg_name = query.msg_name;
                 header.msg_namelen = query.msg_namelen;
                 header.msg_control = query.msg_control;
                 header.msg_controllen = query.msg_controllen;
-                header.msg_iov = &raw mut self.vectors[slot];
+                header.msg_iov = &raw mut self.contents[slot];
                 header.msg_iovlen = 1;
-                header.msg_flags = 0;
             }
             let mut sent = 0;
-            while sent < self.replied.len() {
-                let rest = &mut self.headers[sent..self.replied.len()];
+            while sent < self.marked.len() {
+                let rest = &mut self.outgoing[sent..self.marked.len()];
                 // SAFETY: each header leads to a reply, a peer's address and a
                 // control message that this batch owns, with their lengths.
                 let count = unsafe {
@@ -193,7 +218,7 @@ mod linux {
                     Err(_) => sent += 1,
                 }
             }
-            self.replied.clear();
+            self.marked.clear();
         }
     }
 

@@ -24,6 +24,7 @@ const ZONE: &str = r"
 www 300 CNAME s1.svc.internal.
 srv 300 SRV 1 1 80 i1.s1.svc.internal.
 mx 300 MX 10 s2.svc.internal.
+mx 300 MX 20 s1.svc.internal.
 *.wild 300 A 192.0.2.1
 cut 300 NS ns.cut
 ns.cut 300 A 192.0.2.3
