@@ -4,6 +4,8 @@
 //! and its flag; [`Config`] is what they come to, made of the parts' own
 //! configurations. A key that nothing knows is refused with its line.
 
+mod limits;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +13,8 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 
+pub use self::limits::{Limits, MIB};
+use crate::dns::access::{Network, TooManyNetworks};
 use crate::dns::answer::DEFAULT_UDP_PAYLOAD;
 use crate::health::HealthConfig;
 use crate::name::DomainName;
@@ -68,6 +72,37 @@ pub struct Settings {
     /// Largest UDP payload for clients elsewhere, 512 to 4096 octets [default: 1232]
     #[arg(long, env = "NAMEBEAT_UDP_PAYLOAD", value_name = "OCTETS")]
     pub udp_payload: Option<u16>,
+    /// Network whose clients are answered, and others not; repeatable [default: all]
+    #[arg(
+        long,
+        env = "NAMEBEAT_ALLOW_QUERY",
+        value_name = "NET",
+        value_delimiter = ','
+    )]
+    pub allow_query: Option<Vec<Network>>,
+    /// Network whose clients aren't answered, but for what is allowed inside of it; repeatable
+    #[arg(
+        long,
+        env = "NAMEBEAT_DENY_QUERY",
+        value_name = "NET",
+        value_delimiter = ','
+    )]
+    pub deny_query: Option<Vec<Network>>,
+    /// Answers a second over UDP for a client's network (IPv4 /24, IPv6 /56), 0 for any number [default: 1000]
+    #[arg(long, env = "NAMEBEAT_RATE_LIMIT", value_name = "N")]
+    pub rate_limit: Option<u32>,
+    /// Of those above the rate one in N is sent truncated and the others aren't, 0 to send none [default: 1]
+    #[arg(long, env = "NAMEBEAT_RATE_LIMIT_SLIP", value_name = "N")]
+    pub rate_limit_slip: Option<u32>,
+    /// Limit the rate of clients on this machine, too
+    #[arg(long, env = "NAMEBEAT_RATE_LIMIT_LOOPBACK", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub rate_limit_loopback: Option<bool>,
+    /// Give DNS cookies and check them [default: true]
+    #[arg(long, env = "NAMEBEAT_COOKIES", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub cookies: Option<bool>,
+    /// Memory of a worker for prepared answers, 0 to keep none [default: 64]
+    #[arg(long, env = "NAMEBEAT_ANSWER_CACHE", value_name = "MIB")]
+    pub answer_cache: Option<u32>,
     /// Most instances; more are refused with 429 [default: 1000000]
     #[arg(long, env = "NAMEBEAT_MAX_INSTANCES", value_name = "N")]
     pub max_instances: Option<usize>,
@@ -121,6 +156,13 @@ impl Settings {
             ttl: self.ttl.or(lower.ttl),
             negative_ttl: self.negative_ttl.or(lower.negative_ttl),
             udp_payload: self.udp_payload.or(lower.udp_payload),
+            allow_query: self.allow_query.or(lower.allow_query),
+            deny_query: self.deny_query.or(lower.deny_query),
+            rate_limit: self.rate_limit.or(lower.rate_limit),
+            rate_limit_slip: self.rate_limit_slip.or(lower.rate_limit_slip),
+            rate_limit_loopback: self.rate_limit_loopback.or(lower.rate_limit_loopback),
+            cookies: self.cookies.or(lower.cookies),
+            answer_cache: self.answer_cache.or(lower.answer_cache),
             max_instances: self.max_instances.or(lower.max_instances),
             check_concurrency: self.check_concurrency.or(lower.check_concurrency),
             trace_queries: self.trace_queries.or(lower.trace_queries),
@@ -145,6 +187,8 @@ pub struct Config {
     pub workers: usize,
     /// Largest UDP payload for clients elsewhere.
     pub udp_payload: u16,
+    /// Which clients are answered, how often, and what that may take.
+    pub limits: Limits,
     /// Settings of the registry.
     pub table: TableConfig,
     /// Settings of the checks.
@@ -160,7 +204,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         // Without a setting there's none that could be wrong.
-        Self::from_parts(Settings::default(), default_zone())
+        Self::from_parts(Settings::default(), default_zone(), Limits::default())
     }
 }
 
@@ -182,7 +226,8 @@ impl Config {
                 "an existing directory",
             ));
         }
-        let config = Self::from_parts(settings, zone);
+        let limits = Limits::new(&settings)?;
+        let config = Self::from_parts(settings, zone, limits);
         if config.dns.is_empty() {
             return Err(ConfigError::wrong(
                 "dns",
@@ -222,7 +267,7 @@ impl Config {
         Ok(config)
     }
 
-    fn from_parts(settings: Settings, zone: DomainName) -> Self {
+    fn from_parts(settings: Settings, zone: DomainName, limits: Limits) -> Self {
         let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
         let seconds = |span: Option<TimeSpan>, default| {
             span.map_or(Duration::from_secs(default), |span| span.0)
@@ -240,6 +285,7 @@ impl Config {
                 std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
             }),
             udp_payload: settings.udp_payload.unwrap_or(DEFAULT_UDP_PAYLOAD),
+            limits,
             table: TableConfig {
                 ttl: seconds(settings.ttl, 5),
                 negative_ttl: seconds(settings.negative_ttl, 2),
@@ -295,6 +341,9 @@ pub enum ConfigError {
         /// What it may be.
         allowed: &'static str,
     },
+    /// The rules for clients are too many.
+    #[error("allow_query, deny_query: {0}")]
+    Networks(#[from] TooManyNetworks),
     /// The API would be open to others.
     #[error(
         "http is {0}, which others can reach, and the API asks for no token yet: keep it on loopback, \

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::dns::answer::Authority;
+use crate::dns::guard::Guard;
 use crate::dns::service::{Service, Worker, Workers};
 use crate::dns::zones::{ZoneLoadError, Zones};
 use crate::dns::{stream, udp};
@@ -105,6 +106,8 @@ impl Server {
             Clock::start(),
         )
         .map_err(ServeError::Start)?;
+        let directory = registry.directory().clone();
+        instruments.watch_services(move |show| directory.each_queries(show));
         Ok(Self {
             config,
             dns,
@@ -174,15 +177,17 @@ impl Server {
 
     /// Starts DNS on threads of its own.
     fn spawn_dns(&mut self) -> io::Result<DnsThreads> {
+        let limits = &self.config.limits;
         let service = Arc::new(Service {
             authority: Authority::new(
                 self.zones.clone(),
                 self.registry.clone(),
                 self.config.udp_payload,
+                Guard::new(limits.access.clone(), limits.rate, limits.cookies),
             ),
             instruments: self.instruments.clone(),
             trace_queries: self.config.trace_queries,
-            cache: 64 << 20,
+            cache: self.config.limits.answer_cache,
         });
         let mut threads = DnsThreads::default();
         let mut listeners = Vec::new();

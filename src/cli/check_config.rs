@@ -1,8 +1,9 @@
 //! `namebeat check-config`.
 
+use std::fmt::Display;
 use std::io::Write;
 
-use namebeat::config::Config;
+use namebeat::config::{Config, Limits, MIB};
 use namebeat::server;
 use namebeat::time::TimeSpan;
 
@@ -18,12 +19,7 @@ pub(super) fn run(arguments: ServerArguments) -> Result<(), CommandError> {
 }
 
 fn print(config: &Config, out: &mut impl Write) -> std::io::Result<()> {
-    let dns: Vec<String> = config
-        .dns
-        .iter()
-        .map(|address| format!("\"{address}\""))
-        .collect();
-    writeln!(out, "dns = [{}]", dns.join(", "))?;
+    writeln!(out, "dns = {}", array(&config.dns))?;
     writeln!(out, "http = \"{}\"", config.http)?;
     writeln!(out, "zone = {}", quoted(&config.zone.to_string()))?;
     if let Some(dir) = &config.zones {
@@ -34,12 +30,31 @@ fn print(config: &Config, out: &mut impl Write) -> std::io::Result<()> {
     let negative_ttl = TimeSpan(config.table.negative_ttl);
     writeln!(out, "negative_ttl = \"{negative_ttl}\"")?;
     writeln!(out, "udp_payload = {}", config.udp_payload)?;
+    let Limits {
+        access,
+        rate,
+        cookies,
+        answer_cache,
+    } = &config.limits;
+    writeln!(out, "allow_query = {}", array(access.allowed()))?;
+    writeln!(out, "deny_query = {}", array(access.denied()))?;
+    writeln!(out, "rate_limit = {}", rate.rate)?;
+    writeln!(out, "rate_limit_slip = {}", rate.slip)?;
+    writeln!(out, "rate_limit_loopback = {}", rate.loopback)?;
+    writeln!(out, "cookies = {cookies}")?;
+    writeln!(out, "answer_cache = {}", answer_cache / MIB)?;
     writeln!(out, "max_instances = {}", config.table.max_instances)?;
     writeln!(out, "check_concurrency = {}", config.health.concurrency)?;
     writeln!(out, "trace_queries = {}", config.trace_queries)?;
     let allowed = config.allow_unprotected_api;
     writeln!(out, "allow_unprotected_api = {allowed}")?;
     writeln!(out, "# The settings are good.")
+}
+
+/// A TOML array of what has no quotes in it.
+fn array(values: &[impl Display]) -> String {
+    let quoted: Vec<String> = values.iter().map(|value| format!("\"{value}\"")).collect();
+    format!("[{}]", quoted.join(", "))
 }
 
 /// A TOML string. What JSON escapes, TOML escapes alike, and one character more.

@@ -9,9 +9,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::basis::Basis;
-use super::body::{Draft, OPT_LEN, Opt};
+use super::body::{ASK_AGAIN, Draft, OPT_LEN, Opt};
 use super::cache::Cache;
 use super::compose::{ClientClass, Frame, Room, compose};
+use super::guard::Guard;
+use super::limit::Allowance;
 use super::message::{ExtendedError, HEADER_LEN, Rcode};
 use super::outcome::Outcome;
 use super::query::{CLASS_IN, Echo, FoldedName, Query, Unanswerable, parse};
@@ -71,6 +73,8 @@ pub enum Verdict {
     Reply(Summary),
     /// Send nothing.
     Drop,
+    /// Send nothing: the client's network has had its number of answers.
+    HoldBack,
 }
 
 /// What was asked and answered, for counters.
@@ -80,8 +84,20 @@ pub struct Summary {
     pub qtype: RecordType,
     /// The response code.
     pub rcode: Rcode,
-    /// Whether a prepared answer was given.
-    pub prepared: bool,
+    /// Where the answer came from.
+    pub source: Source,
+}
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// It was prepared.
+    Prepared,
+    /// It was made for this query.
+    Made,
+    /// It only has the client ask again over TCP: its network has had its number
+    /// of answers over UDP.
+    HeldBack,
 }
 
 /// What one worker keeps between queries. The default keeps no answers.
@@ -114,16 +130,18 @@ pub struct Authority {
     zones: Arc<Zones>,
     registry: Registry,
     udp_payload: u16,
+    guard: Guard,
 }
 
 impl Authority {
     /// Answers from `zones` and from what is registered, with at most
-    /// `udp_payload` octets (512 to 65535) in a datagram.
-    pub fn new(zones: Arc<Zones>, registry: Registry, udp_payload: u16) -> Self {
+    /// `udp_payload` octets (512 to 65535) in a datagram, whom `guard` lets.
+    pub fn new(zones: Arc<Zones>, registry: Registry, udp_payload: u16, guard: Guard) -> Self {
         Self {
             zones,
             registry,
             udp_payload: udp_payload.max(PLAIN_UDP_PAYLOAD),
+            guard,
         }
     }
 
@@ -153,33 +171,51 @@ impl Authority {
             Err(Unanswerable::Silence) => return Verdict::Drop,
             Err(Unanswerable::Refuse(echo, rcode)) => (echo, Err(rcode)),
         };
-        let payload = self.payload(client);
+        let sent = echo.edns.and_then(|edns| edns.cookie);
+        let (cookie, standing) = self.guard.cookie(sent, client.address, || {
+            self.registry.wall(now).timestamp() as u32
+        });
         let opt = Opt {
-            payload,
-            options: &[],
+            payload: self.payload(client),
+            options: cookie.as_octets(),
         };
+        let qtype = query.as_ref().map_or(RecordType(0), |query| query.qtype);
+        match self.guard.allowance(client, standing, now) {
+            Allowance::Send => {}
+            Allowance::Slip => {
+                ASK_AGAIN.write(&echo, opt, 0, rng, out);
+                return Verdict::Reply(Summary {
+                    qtype,
+                    rcode: Rcode::NOERROR,
+                    source: Source::HeldBack,
+                });
+            }
+            Allowance::Drop => return Verdict::HoldBack,
+        }
         let room = room(&echo, client, opt);
+        let permitted = self.guard.permits(client);
+        if permitted
+            && query.as_ref().is_ok_and(|query| query.qclass == CLASS_IN)
+            && let Some(body) = cache.find(qname.with_type(), room, now)
+        {
+            body.write(&echo, opt, self.serial(), rng, out);
+            return Verdict::Reply(Summary {
+                qtype,
+                rcode: body.head.rcode(),
+                source: Source::Prepared,
+            });
+        }
         let mut basis = Basis::default();
         let outcome = match &query {
-            Ok(query) if query.qclass == CLASS_IN => {
-                if let Some(body) = cache.find(qname.with_type(), room, now) {
-                    body.write(&echo, opt, self.serial(), rng, out);
-                    return Verdict::Reply(Summary {
-                        qtype: query.qtype,
-                        rcode: body.head.rcode(),
-                        prepared: true,
-                    });
-                }
-                self.look_up(query, qname, now, rng, &mut basis)
-            }
-            Ok(_) => {
-                let text = "only class IN is served";
-                Outcome::refused(Rcode::REFUSED, ExtendedError::NOT_SUPPORTED, text)
-            }
             Err(rcode) => Outcome::Refused {
                 rcode: *rcode,
                 error: None,
             },
+            Ok(_) if !permitted => {
+                let text = "this server doesn't answer your network";
+                Outcome::refused(Rcode::REFUSED, ExtendedError::PROHIBITED, text)
+            }
+            Ok(query) => self.look_up(query, qname, now, rng, &mut basis),
         };
         let frame = Frame {
             qname: match echo.question {
@@ -190,7 +226,6 @@ impl Authority {
         };
         compose(frame, &outcome, draft);
         draft.body().write(&echo, opt, self.serial(), rng, out);
-        let qtype = query.map_or(RecordType(0), |query| query.qtype);
         if let Some(view) = basis.views().first() {
             view.count(1);
         }
@@ -200,7 +235,7 @@ impl Authority {
         Verdict::Reply(Summary {
             qtype,
             rcode: outcome.rcode(),
-            prepared: false,
+            source: Source::Made,
         })
     }
 
@@ -212,6 +247,10 @@ impl Authority {
         rng: &mut fastrand::Rng,
         basis: &mut Basis,
     ) -> Outcome<'_> {
+        if query.qclass != CLASS_IN {
+            let text = "only class IN is served";
+            return Outcome::refused(Rcode::REFUSED, ExtendedError::NOT_SUPPORTED, text);
+        }
         if matches!(query.qtype, RecordType::AXFR | RecordType::IXFR) {
             let text = "zone transfers are not offered";
             return Outcome::refused(Rcode::REFUSED, ExtendedError::NOT_SUPPORTED, text);

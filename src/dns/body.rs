@@ -110,6 +110,21 @@ pub(super) struct Body<'a> {
     pub turns: &'a [Turn],
 }
 
+/// A body without records that has the client ask again over TCP.
+pub(super) const ASK_AGAIN: Body<'static> = Body {
+    head: &Head {
+        flags: RESPONSE | TRUNCATED,
+        extended_rcode: 0,
+        counts: [0; 3],
+        extent: Extent::Cut,
+        serial_at: None,
+        turns_end: 0,
+    },
+    octets: &[],
+    reason: &[],
+    turns: &[],
+};
+
 /// What our OPT says, beside what the body has for it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Opt<'a> {

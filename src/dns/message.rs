@@ -61,6 +61,8 @@ pub struct ExtendedError {
 impl ExtendedError {
     /// INFO-CODE 0: none of the others; the text says it.
     pub const OTHER: u16 = 0;
+    /// INFO-CODE 18: the client isn't answered.
+    pub const PROHIBITED: u16 = 18;
     /// INFO-CODE 20: the server has no authority over the name.
     pub const NOT_AUTHORITATIVE: u16 = 20;
     /// INFO-CODE 21: the operation isn't supported.

@@ -1,16 +1,25 @@
 //! The authority: from a query's octets to a response's.
 //!
 //! ```text
-//! transport ─▶ answer ─▶ query ─▶ resolve ─┬▶ discovery (owner, records) ◀─ registry
-//!     ▲           │                        └▶ zones (zone, master)
-//!     │           ▼                                   │ step, outcome
-//!     └──────── compose ◀─────────────────────────────┘
+//! transport ─▶ answer ─▶ query ─▶ guard ─▶ cache ─▶ body ─▶ transport
+//!                                           │ miss     ▲
+//!                                           ▼          │
+//!                                        resolve ─▶ compose
+//!                                           ├▶ discovery (owner, records) ◀─ registry
+//!                                           └▶ zones (zone, master)
 //! ```
 //!
 //! [`answer`] is the one function behind every transport; nothing about an answer
-//! is decided outside of it. [`udp`] has a socket and a thread per worker and goes
-//! through [`mmsg`]; [`stream`] carries TCP. [`service`] is what they share beside
-//! the answer: counters and spans. [`hickory`] hands the same answers to
+//! is decided outside of it. It looks into the worker's `cache` first; what isn't
+//! there is resolved to an `outcome`, step by step through aliases, and composed.
+//! Either way a `body` is written behind the query's own header and question, so
+//! an answer that was kept can't differ from one that is made. [`basis`] knows
+//! for how long it may be kept. [`guard`] puts [`access`], [`limit`] and
+//! [`cookie`] together.
+//!
+//! [`udp`] has a socket and a thread per worker and goes through [`mmsg`];
+//! [`stream`] carries TCP. [`service`] is what they share beside the answer:
+//! workers with their counters and spans. [`hickory`] hands the same answers to
 //! hickory-server, which is to carry QUIC and HTTP/3. Its own UDP and TCP aren't
 //! used: it encodes every response a second time, and longer; it starts a task for
 //! each packet without a bound; and its TCP has no cap on connections.
@@ -33,7 +42,7 @@
 //! | 6763 | TXT as key=value | yes; browsing not yet |
 //! | 6891 | EDNS, BADVERS, payload size | yes |
 //! | 7766 | TCP: pipelining, idle timeout, half-close | yes |
-//! | 7873, 9018 | cookies | not yet |
+//! | 7873, 9018 | cookies | given and checked; not yet asked for |
 //! | 8020 | NXDOMAIN means nothing below | yes |
 //! | 8482 | ANY answered with HINFO | yes |
 //! | 8914 | extended errors | yes |
@@ -41,13 +50,17 @@
 //! | 9619 | exactly one question | yes |
 //! | 1995, 1996, 2136, 5936 | IXFR, NOTIFY, UPDATE, AXFR | refused |
 
+pub mod access;
 pub mod answer;
 pub mod basis;
 mod body;
 mod cache;
 mod compose;
+pub mod cookie;
 pub mod discovery;
+pub mod guard;
 pub mod hickory;
+pub mod limit;
 pub mod master;
 pub mod message;
 mod mmsg;

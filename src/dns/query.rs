@@ -13,12 +13,16 @@
 //! [RFC 6891]: https://www.rfc-editor.org/rfc/rfc6891
 //! [RFC 9619]: https://www.rfc-editor.org/rfc/rfc9619
 
+use super::cookie::CookieOption;
 use super::message::{HEADER_LEN, Rcode};
 use super::rr::RecordType;
 use crate::name::{MAX_LABEL_LEN, MAX_NAME_LEN};
 
 /// Class IN.
 pub(super) const CLASS_IN: u16 = 1;
+
+/// The code of the COOKIE option.
+pub(super) const COOKIE_OPTION: u16 = 10;
 
 /// A query that can be answered.
 #[derive(Debug)]
@@ -43,16 +47,18 @@ pub(super) struct Echo<'a> {
     /// The question's octets, or none when it couldn't be read.
     pub question: &'a [u8],
     /// The client's EDNS, if it sent one.
-    pub edns: Option<Edns>,
+    pub edns: Option<Edns<'a>>,
 }
 
 /// What a client says in its OPT record ([RFC 6891](https://www.rfc-editor.org/rfc/rfc6891) §6.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Edns {
+pub(super) struct Edns<'a> {
     /// Largest UDP payload it takes; below 512 counts as 512.
     pub payload: u16,
     /// Whether it set DO, which is copied ([RFC 3225](https://www.rfc-editor.org/rfc/rfc3225) §3).
     pub dnssec_ok: bool,
+    /// Its cookie and perhaps ours ([RFC 7873](https://www.rfc-editor.org/rfc/rfc7873) §4).
+    pub cookie: Option<CookieOption<'a>>,
 }
 
 /// What came instead of a [`Query`].
@@ -224,7 +230,7 @@ impl<'a> Reader<'a> {
 
     /// Passes over `others` records, then finds OPT and its version among
     /// `additional` ones; says, too, whether all of the message is well formed.
-    fn opt(&mut self, others: u32, additional: u16) -> (Option<(Edns, u8)>, bool) {
+    fn opt(&mut self, others: u32, additional: u16) -> (Option<(Edns<'a>, u8)>, bool) {
         let mut found = None;
         for index in 0..others + u32::from(additional) {
             let Some(record) = self.record() else {
@@ -234,14 +240,19 @@ impl<'a> Reader<'a> {
                 continue;
             }
             // RFC 6891 §6.1.1: one, at the root.
-            if found.is_some() || !record.at_root || !options_fit(record.rdata) {
+            if found.is_some() || !record.at_root {
                 return (found, false);
             }
+            let cookie = cookie(record.rdata);
             let edns = Edns {
                 payload: record.class.max(512),
                 dnssec_ok: record.ttl[2] & 0x80 != 0,
+                cookie: cookie.unwrap_or_default(),
             };
             found = Some((edns, record.ttl[1]));
+            if cookie.is_none() {
+                return (found, false);
+            }
         }
         (found, self.at == self.message.len())
     }
@@ -275,16 +286,18 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether the options of an OPT record fill its rdata exactly.
-fn options_fit(mut rdata: &[u8]) -> bool {
-    while let Some((head, rest)) = rdata.split_first_chunk::<4>() {
-        let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
-        let Some(rest) = rest.get(len..) else {
-            return false;
-        };
+/// The first cookie among the options of an OPT record, if there's one; `None`
+/// when they don't fill its rdata exactly or the cookie is none (RFC 7873 §5.2.2).
+fn cookie(mut rdata: &[u8]) -> Option<Option<CookieOption<'_>>> {
+    let mut found = None;
+    while let Some((&[code_0, code_1, len_0, len_1], rest)) = rdata.split_first_chunk() {
+        let (data, rest) = rest.split_at_checked(u16::from_be_bytes([len_0, len_1]).into())?;
+        if u16::from_be_bytes([code_0, code_1]) == COOKIE_OPTION && found.is_none() {
+            found = Some(CookieOption::parse(data).ok()?);
+        }
         rdata = rest;
     }
-    rdata.is_empty()
+    rdata.is_empty().then_some(found)
 }
 
 #[cfg(test)]
@@ -329,7 +342,8 @@ mod tests {
             query.echo.edns,
             Some(Edns {
                 payload: 1232,
-                dnssec_ok: true
+                dnssec_ok: true,
+                cookie: None,
             })
         );
         assert!(query.echo.recursion_desired);
@@ -384,6 +398,29 @@ mod tests {
         let octets = message(0, [1, 0, 0, 1], unknown);
         let query = parse(&octets, &mut FoldedName::default()).unwrap();
         assert_eq!(query.echo.edns.unwrap().payload, 512);
+    }
+
+    #[test]
+    fn rfc7873_5_2_2_cookies_have_a_length() {
+        for (len, rcode) in [
+            (7, true),
+            (8, false),
+            (9, true),
+            (16, false),
+            (40, false),
+            (41, true),
+        ] {
+            let mut opt = b"\0\0\x29\x04\xd0\0\0\0\0\0".to_vec();
+            opt.extend([len + 4, 0, 10, 0, len]);
+            opt.resize(opt.len() + usize::from(len), 7);
+            let octets = message(0, [1, 0, 0, 1], &opt);
+            assert_eq!(refused(&octets), rcode.then_some(Rcode::FORMERR), "{len}");
+            if !rcode {
+                let mut qname = FoldedName::default();
+                let edns = parse(&octets, &mut qname).unwrap().echo.edns.unwrap();
+                assert_eq!(edns.cookie.unwrap().server.len(), usize::from(len) - 8);
+            }
+        }
     }
 
     proptest! {

@@ -9,10 +9,10 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::answer::{Authority, Client, Scratch, Summary, Verdict};
+use super::answer::{Authority, Client, Scratch, Source, Summary, Verdict};
 use super::query::question;
 use crate::name::DomainName;
-use crate::telemetry::{Instruments, QuerySampler, QuerySpan, Transport};
+use crate::telemetry::{Instruments, QueryMeter, QuerySampler, QuerySpan, Transport};
 use crate::time::Moment;
 
 /// The authority, and how it's watched. Shared by all workers.
@@ -33,6 +33,7 @@ impl Service {
         Worker {
             service: self.clone(),
             scratch: Scratch::with_cache(self.cache),
+            meter: self.instruments.query_meter(),
             sampler: QuerySampler::new(self.trace_queries),
             now: self.authority.now(),
         }
@@ -43,6 +44,7 @@ impl Service {
 pub struct Worker {
     service: Arc<Service>,
     scratch: Scratch,
+    meter: QueryMeter,
     sampler: QuerySampler,
     /// When the last answer was ready, which is when the next query is looked at.
     now: Moment,
@@ -70,25 +72,35 @@ impl Worker {
             .sampler
             .sample()
             .then(|| open_span(query, client, transport));
-        let Service {
-            authority,
-            instruments,
-            ..
-        } = &*self.service;
+        let authority = &self.service.authority;
         let started = self.now;
         let verdict = authority.answer(query, client, started, &mut self.scratch, reply);
         self.now = authority.now();
         match verdict {
-            Verdict::Reply(Summary { qtype, rcode, .. }) => {
-                let took = self.now.left_at(started);
-                instruments.query_answered(transport, qtype.0, rcode.0, took, reply.len());
+            Verdict::Reply(Summary {
+                qtype,
+                rcode,
+                source,
+            }) => {
+                let nanos = self.now.as_nanos() - started.as_nanos();
+                self.meter
+                    .answered(transport, qtype.0, rcode.0, nanos, reply.len());
+                match source {
+                    Source::Prepared => self.meter.prepared(true),
+                    Source::Made => self.meter.prepared(false),
+                    Source::HeldBack => self.meter.limited(transport),
+                }
                 if let Some(span) = span {
                     span.close(rcode.0);
                 }
                 true
             }
             Verdict::Drop => {
-                instruments.query_dropped(transport);
+                self.meter.dropped(transport);
+                false
+            }
+            Verdict::HoldBack => {
+                self.meter.limited(transport);
                 false
             }
         }

@@ -1,23 +1,28 @@
 //! The numbers behind the observable instruments: atomics and nothing else.
 //!
-//! DNS answers are counted in a table of question type × rcode × transport. It
-//! exists [`SHARDS`] times, each thread has its own as long as there are enough,
-//! and each starts a cache line of its own, so counting is one uncontended
-//! relaxed addition: no lock, no allocation. A reader sums the shards; it may miss
-//! additions that are under way and finds them the next time.
+//! What DNS workers count is in [`super::meter`]; the rest is seldom enough for
+//! atomics that all threads share.
 //!
 //! The values of attributes are lists fixed here, with a last one for the rest, so
 //! nothing a client sends makes a new time series.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Copies of the DNS table; a power of two above the usual number of DNS workers.
-const SHARDS: usize = 32;
+use super::meter::Meters;
+use super::services::Services;
+use crate::time::Clock;
 
 /// Question types that are counted by name; all others are `other`.
 pub(super) const QTYPES: [&str; 13] = [
     "A", "AAAA", "SRV", "TXT", "SOA", "NS", "PTR", "CNAME", "MX", "HTTPS", "SVCB", "ANY", "other",
 ];
+
+/// The codes of [`QTYPES`], without the last.
+const QTYPE_CODES: [u8; QTYPES.len() - 1] = [1, 28, 33, 16, 6, 2, 12, 5, 15, 65, 64, 255];
+
+/// The last of [`QTYPES`].
+const OTHER_QTYPE: u8 = (QTYPES.len() - 1) as u8;
 
 /// Response codes that are counted by name; all others are `other`.
 pub(super) const RCODES: [&str; 8] = [
@@ -53,25 +58,27 @@ impl Transport {
 }
 
 /// Index in [`QTYPES`] of a type's code.
+#[inline]
 pub(super) const fn qtype_index(qtype: u16) -> usize {
-    match qtype {
-        1 => 0,
-        28 => 1,
-        33 => 2,
-        16 => 3,
-        6 => 4,
-        2 => 5,
-        12 => 6,
-        5 => 7,
-        15 => 8,
-        65 => 9,
-        64 => 10,
-        255 => 11,
-        _ => QTYPES.len() - 1,
+    // A table, because which type comes next can't be guessed.
+    const NAMED: [u8; 256] = {
+        let mut indexes = [OTHER_QTYPE; 256];
+        let mut index = 0;
+        while index < QTYPE_CODES.len() {
+            indexes[QTYPE_CODES[index] as usize] = index as u8;
+            index += 1;
+        }
+        indexes
+    };
+    if qtype < 256 {
+        NAMED[qtype as usize] as usize
+    } else {
+        OTHER_QTYPE as usize
     }
 }
 
 /// Index in [`RCODES`] of a response code, the extended part included.
+#[inline]
 pub(super) const fn rcode_index(rcode: u16) -> usize {
     match rcode {
         0..=5 => rcode as usize,
@@ -89,7 +96,9 @@ pub(super) fn check_kind_index(kind: &str) -> usize {
 /// Everything that is counted.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    pub(super) dns: DnsCounts,
+    pub(super) epoch: Epoch,
+    pub(super) dns: Arc<Meters>,
+    pub(super) services_asked: Services,
     /// In the order of [`super::instruments::RegistrationResult`]'s variants.
     pub(super) registrations: [AtomicU64; 3],
     pub(super) deregistrations: AtomicU64,
@@ -118,87 +127,43 @@ pub(super) fn get(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 
-/// The DNS table and its copies.
+/// When counting began.
 #[derive(Debug)]
-pub(super) struct DnsCounts {
-    shards: Box<[Shard; SHARDS]>,
+pub(super) struct Epoch {
+    clock: Clock,
+    started: u64,
 }
 
-/// One copy: responses by transport, then type, then rcode; and dropped queries.
-///
-/// 128 octets, because processors fetch cache lines in pairs.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Shard {
-    responses: [[[AtomicU64; RCODES.len()]; QTYPES.len()]; TRANSPORTS.len()],
-    dropped: [AtomicU64; TRANSPORTS.len()],
-}
-
-impl Default for DnsCounts {
+impl Default for Epoch {
+    /// Counting begins now.
     fn default() -> Self {
-        let shards: Vec<Shard> = (0..SHARDS)
-            .map(|_| Shard {
-                responses: Default::default(),
-                dropped: Default::default(),
-            })
-            .collect();
-        let shards = shards.into_boxed_slice().try_into();
-        Self {
-            shards: shards.expect("the vector was made with SHARDS elements"),
-        }
+        let clock = Clock::start();
+        let started = unix_nanos(&clock);
+        Self { clock, started }
     }
 }
 
-impl DnsCounts {
-    /// Counts a response.
-    pub(super) fn answered(&self, transport: Transport, qtype: u16, rcode: u16) {
-        let responses = &self.mine().responses[transport as usize];
-        add(&responses[qtype_index(qtype)][rcode_index(rcode)], 1);
+impl Epoch {
+    /// The time at which counting began, in nanoseconds since 1970 began; always the same.
+    pub(super) fn started(&self) -> u64 {
+        self.started
     }
 
-    /// Counts a query that got no response.
-    pub(super) fn dropped(&self, transport: Transport) {
-        add(&self.mine().dropped[transport as usize], 1);
+    /// The time now, in nanoseconds since 1970 began.
+    pub(super) fn now(&self) -> u64 {
+        unix_nanos(&self.clock)
     }
+}
 
-    /// Sums, by indexes of transport, type and rcode.
-    pub(super) fn responses(&self, transport: usize, qtype: usize, rcode: usize) -> u64 {
-        let cells = self.shards.iter().map(|shard| &shard.responses);
-        cells
-            .map(|cells| get(&cells[transport][qtype][rcode]))
-            .sum()
-    }
-
-    /// Sums over all rcodes, by indexes of transport and type.
-    pub(super) fn queries(&self, transport: usize, qtype: usize) -> u64 {
-        let rcodes = 0..RCODES.len();
-        rcodes
-            .map(|rcode| self.responses(transport, qtype, rcode))
-            .sum()
-    }
-
-    /// Sums, by index of transport.
-    pub(super) fn drops(&self, transport: usize) -> u64 {
-        let shards = self.shards.iter();
-        shards.map(|shard| get(&shard.dropped[transport])).sum()
-    }
-
-    /// The shard of the running thread.
-    fn mine(&self) -> &Shard {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        thread_local! {
-            static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
-        }
-        // A thread that is ending has no thread-locals any more.
-        &self.shards[MINE.try_with(|mine| *mine).unwrap_or(0)]
-    }
+/// The time of day, in nanoseconds since 1970 began; 0 outside of 1970 to 2262.
+fn unix_nanos(clock: &Clock) -> u64 {
+    let now = clock.wall(clock.now()).timestamp_nanos_opt();
+    now.and_then(|nanos| u64::try_from(nanos).ok())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::thread;
-
     use super::*;
 
     #[test]
@@ -207,7 +172,9 @@ mod tests {
         for (index, qtype) in types.into_iter().enumerate() {
             assert_eq!(qtype_index(qtype), index, "{}", QTYPES[index]);
         }
-        assert_eq!(QTYPES[qtype_index(0)], "other");
+        for qtype in [0, 254, 256, 257, u16::MAX] {
+            assert_eq!(QTYPES[qtype_index(qtype)], "other", "{qtype}");
+        }
         for (rcode, name) in [
             (3, "NXDOMAIN"),
             (5, "REFUSED"),
@@ -219,25 +186,5 @@ mod tests {
         assert_eq!(CHECK_KINDS[check_kind_index("tcp")], "tcp");
         assert_eq!(CHECK_KINDS[check_kind_index("smtp")], "other");
         assert_eq!(Transport::Quic.as_str(), "quic");
-    }
-
-    #[test]
-    fn threads_lose_no_count() {
-        let counts = Arc::new(DnsCounts::default());
-        let threads = (0..SHARDS + 3).map(|_| {
-            let counts = Arc::clone(&counts);
-            thread::spawn(move || {
-                for _ in 0..100 {
-                    counts.answered(Transport::Tcp, 33, 0);
-                }
-                counts.dropped(Transport::Udp);
-            })
-        });
-        for thread in threads.collect::<Vec<_>>() {
-            thread.join().unwrap();
-        }
-        let threads = u64::try_from(SHARDS + 3).unwrap();
-        assert_eq!(counts.responses(1, 2, 0), threads * 100);
-        assert_eq!(counts.drops(0), threads);
     }
 }

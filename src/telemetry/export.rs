@@ -2,19 +2,19 @@
 //!
 //! Each signal has a thread of the SDK's that waits for its exporter, a queue
 //! that drops what doesn't fit, and a timeout, so a collector that is dead or
-//! hangs costs its own telemetry and nothing else. Over HTTP the exporter brings
-//! a blocking client; over gRPC it needs a tokio runtime in reach when it is
-//! built, so the caller enters one of ours before.
+//! hangs costs its own telemetry and nothing else. That of metrics is our own
+//! ([`super::otlp`]). Those of traces and logs bring a blocking client over HTTP;
+//! over gRPC they need a tokio runtime in reach when they are built, so the caller
+//! enters one of ours before.
 //!
 //! The SDK's own log is not compiled in (no `internal-logs` feature): it would
 //! repeat itself for as long as a collector is away. [`Reported`] takes its place.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use opentelemetry_otlp::{
-    ExporterBuildError, LogExporter, MetricExporter, SpanExporter, WithExportConfig,
-};
+use opentelemetry_otlp::{ExporterBuildError, LogExporter, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::{LogBatch, SdkLoggerProvider};
@@ -22,24 +22,25 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData};
+use tokio::runtime::Handle;
 
 use super::TelemetryError;
+use super::counts::Counts;
+use super::otlp::MetricExporter;
 use super::settings::{Destination, Protocol, Settings};
 use crate::time::{Clock, Moment};
 
 /// Shortest time between two reports that exports of one signal fail.
 const REPORT_PAUSE: Duration = Duration::from_secs(300);
 
-/// Starts sending metrics.
+/// Starts sending metrics, and what of `counts` the SDK can't hold, by way of `runtime`.
 pub(super) fn meters(
     settings: &Settings,
     to: &Destination,
+    counts: Arc<Counts>,
+    runtime: Handle,
 ) -> Result<SdkMeterProvider, TelemetryError> {
-    let exporter = MetricExporter::builder();
-    let exporter = match to.protocol {
-        Protocol::HttpProtobuf => aimed(exporter.with_http(), to).build(),
-        Protocol::Grpc => aimed(exporter.with_tonic(), to).build(),
-    };
+    let exporter = MetricExporter::new(to, settings.temporality, counts, runtime);
     let exporter = Reported::new("metrics", exporter)?;
     let reader = PeriodicReader::builder(exporter)
         .with_interval(settings.interval)

@@ -5,6 +5,9 @@
 //! | `namebeat.dns.queries` | counter | `{query}` | `dns.question.type`, `network.transport` | queries answered |
 //! | `namebeat.dns.responses` | counter | `{response}` | `dns.question.type`, `dns.response.code`, `network.transport` | responses, by what they say |
 //! | `namebeat.dns.dropped` | counter | `{query}` | `network.transport` | queries that got no response, on purpose |
+//! | `namebeat.dns.limited` | counter | `{query}` | `network.transport` | queries whose response rate limiting held back |
+//! | `namebeat.dns.prepared` | counter | `{answer}` | `result`: `hit`, `miss` | answers, by whether they were prepared or made anew |
+//! | `namebeat.dns.service.queries` | counter | `{query}` | `namebeat.service` | queries answered for a service |
 //! | `namebeat.dns.answer.duration` | histogram | `s` | `network.transport` | from reading a query to having its response; buckets from 1 µs to 100 ms |
 //! | `namebeat.dns.answer.size` | histogram | `By` | `network.transport` | size of a response, without the framing of its transport |
 //! | `namebeat.registry.registrations` | counter | `{registration}` | `result`: `created`, `replaced`, `refused` | registrations asked for |
@@ -25,13 +28,14 @@
 //! `SOA`, `NS`, `PTR`, `CNAME`, `MX`, `HTTPS`, `SVCB`, `ANY` or `other`;
 //! `dns.response.code` is `NOERROR`, `FORMERR`, `SERVFAIL`, `NXDOMAIN`, `NOTIMP`, `REFUSED`,
 //! `BADVERS` or `other`; `network.transport` is `udp`, `tcp`, `tls`, `https` or `quic`; `kind`
-//! is `http`, `https`, `grpc`, `tcp`, `udp` or `other`. The name asked for is on spans
+//! is `http`, `https`, `grpc`, `tcp`, `udp` or `other`; `namebeat.service` is the name of
+//! one of the 100 services asked for most, or `other`. The name asked for is on spans
 //! only, since clients choose it.
 //!
-//! Counters and gauges are atomics that count with or without OTLP; callbacks only
-//! load them. Histograms exist only while metrics are sent. They are the SDK's for
-//! now, which takes a lock for each value; exact buckets of each DNS worker will
-//! replace the two of DNS.
+//! Counters, gauges and the histograms of DNS are atomics that count with or without
+//! OTLP; whoever exports only loads them. Each DNS worker has its own, in a
+//! [`QueryMeter`]. The other histograms are the SDK's, which takes a lock for each
+//! value, and exist only while metrics are sent.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -43,17 +47,11 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 pub use super::counts::Transport;
 use super::counts::{self, CHECK_KINDS, Counts, QTYPES, TRANSPORTS};
+use super::meter::QueryMeter;
 use super::observe;
 
-/// Upper bounds of the buckets for DNS answers, seconds: a prepared answer takes about 1 µs.
-const ANSWER_SECONDS: [f64; 16] = [
-    1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1,
-];
-
-/// Upper bounds of the buckets for sizes, octets; 512 and 1232 are limits over UDP.
-const ANSWER_OCTETS: [f64; 11] = [
-    64.0, 128.0, 256.0, 512.0, 1232.0, 2048.0, 4096.0, 8192.0, 16384.0, 32768.0, 65535.0,
-];
+/// The scope of every metric.
+pub(super) const SCOPE: &str = "namebeat";
 
 /// Upper bounds of the buckets for registrations, seconds: memory only, or a disk's fsync.
 const REGISTRATION_SECONDS: [f64; 14] = [
@@ -86,12 +84,9 @@ pub struct Instruments {
 
 #[derive(Debug)]
 struct Histograms {
-    answer_duration: Histogram<f64>,
-    answer_size: Histogram<u64>,
     registration_duration: Histogram<f64>,
     check_duration: Histogram<f64>,
     /// Made once, so that recording allocates nothing.
-    transports: [[KeyValue; 1]; TRANSPORTS.len()],
     check_kinds: [[KeyValue; 1]; CHECK_KINDS.len()],
 }
 
@@ -104,13 +99,12 @@ impl Instruments {
         }
     }
 
-    /// Instruments that `meters` exports.
-    pub(super) fn new(meters: &SdkMeterProvider) -> Self {
-        let scope = InstrumentationScope::builder("namebeat")
+    /// Instruments of `counts` that `meters` exports.
+    pub(super) fn new(meters: &SdkMeterProvider, counts: Arc<Counts>) -> Self {
+        let scope = InstrumentationScope::builder(SCOPE)
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
         let meter = meters.meter_with_scope(scope);
-        let counts = Arc::default();
         observe::dns(&meter, &counts);
         observe::registry(&meter, &counts);
         observe::checks(&meter, &counts);
@@ -120,27 +114,22 @@ impl Instruments {
         }
     }
 
-    /// Counts a query and its response: its RR type's code, its rcode with the
-    /// extended bits, the time it took, and its size without transport framing.
-    pub fn query_answered(
-        &self,
-        transport: Transport,
-        qtype: u16,
-        rcode: u16,
-        elapsed: Duration,
-        octets: usize,
-    ) {
-        self.counts.dns.answered(transport, qtype, rcode);
-        if let Some(to) = &self.histograms {
-            let transport = &to.transports[transport as usize];
-            to.answer_duration.record(elapsed.as_secs_f64(), transport);
-            to.answer_size.record(octets as u64, transport);
-        }
+    /// Makes a meter for one more DNS worker, whose numbers are exported from now on.
+    pub fn query_meter(&self) -> QueryMeter {
+        self.counts.dns.register()
     }
 
-    /// Counts a query that gets no response.
-    pub fn query_dropped(&self, transport: Transport) {
-        self.counts.dns.dropped(transport);
+    /// Takes the numbers of queries answered for each service from `source`.
+    ///
+    /// It is called once an export, on a thread of the exporter's, if metrics are sent
+    /// at all: with a function that it calls in turn with the name of every service
+    /// and the queries answered for it so far. At most 100 services are exported by
+    /// name. A second source takes the place of the first.
+    ///
+    /// These instruments keep `source`: let it hold what holds them weakly, or neither
+    /// is ever dropped. It must not call this method.
+    pub fn watch_services(&self, source: impl Fn(&mut dyn FnMut(&str, u64)) + Send + 'static) {
+        self.counts.services_asked.watch(Box::new(source));
     }
 
     /// Counts a registration.
@@ -220,25 +209,26 @@ impl Instruments {
 
     /// Queries answered so far, over all transports.
     pub fn total_answered(&self) -> u64 {
-        let types = 0..QTYPES.len();
-        types
-            .flat_map(|qtype| (0..TRANSPORTS.len()).map(move |transport| (transport, qtype)))
-            .map(|(transport, qtype)| self.counts.dns.queries(transport, qtype))
+        let totals = self.counts.dns.totals();
+        (0..TRANSPORTS.len())
+            .flat_map(|transport| (0..QTYPES.len()).map(move |qtype| (transport, qtype)))
+            .map(|(transport, qtype)| totals.queries(transport, qtype))
             .sum()
     }
 
     /// Queries dropped so far, over all transports.
     pub fn total_dropped(&self) -> u64 {
-        let drops = (0..TRANSPORTS.len()).map(|transport| self.counts.dns.drops(transport));
-        drops.sum()
+        let totals = self.counts.dns.totals();
+        let transports = 0..TRANSPORTS.len();
+        transports.map(|transport| totals.dropped(transport)).sum()
     }
 
     /// Responses so far with this question type and rcode, over all transports.
     pub fn responses(&self, qtype: u16, rcode: u16) -> u64 {
         let (qtype, rcode) = (counts::qtype_index(qtype), counts::rcode_index(rcode));
-        let transports = 0..TRANSPORTS.len();
-        transports
-            .map(|transport| self.counts.dns.responses(transport, qtype, rcode))
+        let totals = self.counts.dns.totals();
+        (0..TRANSPORTS.len())
+            .map(|transport| totals.responses(transport, qtype, rcode))
             .sum()
     }
 
@@ -264,17 +254,6 @@ impl Histograms {
                 .build()
         };
         Self {
-            answer_duration: seconds(
-                "namebeat.dns.answer.duration",
-                "From reading a query to having its response",
-                &ANSWER_SECONDS,
-            ),
-            answer_size: meter
-                .u64_histogram("namebeat.dns.answer.size")
-                .with_unit("By")
-                .with_description("Size of a response, without the framing of its transport")
-                .with_boundaries(ANSWER_OCTETS.to_vec())
-                .build(),
             registration_duration: seconds(
                 "namebeat.registry.registration.duration",
                 "From a registration's command to its being durable and visible",
@@ -285,7 +264,6 @@ impl Histograms {
                 "From a probe's start to its result",
                 &CHECK_SECONDS,
             ),
-            transports: TRANSPORTS.map(|name| [KeyValue::new("network.transport", name)]),
             check_kinds: CHECK_KINDS.map(|name| [KeyValue::new("kind", name)]),
         }
     }

@@ -1,15 +1,18 @@
 //! Telemetry: metrics, traces and logs over OTLP, off until an endpoint is set.
 //!
 //! ```text
-//! answer path ── relaxed atomics ── Instruments ◄── read once an interval ─┐
-//! tracing spans ─── bounded queue ─────────────────────────────────────────┼─ SDK threads ── collector
-//! tracing events ── bounded queue ─────────────────────────────────────────┘
+//! DNS workers ── cells of their own ─┐
+//! the rest ────── relaxed atomics ───┴─ Instruments ◄── read once an interval ─┐
+//! tracing spans ─── bounded queue ─────────────────────────────────────────────┼─ SDK threads ── collector
+//! tracing events ── bounded queue ─────────────────────────────────────────────┘
 //! ```
 //!
 //! Parts: `instruments` holds every metric and their table, `spans` the spans of
-//! DNS queries; `settings` reads the `OTEL_*` variables, `export` makes the
-//! exporters, `subscriber` the layers for `tracing`; `counts` holds the numbers, `observe`
-//! shows them to the SDK.
+//! DNS queries; `settings` reads the `OTEL_*` variables with `pairs`, `export` makes
+//! the exporters, `subscriber` the layers for `tracing`. `meter` holds what DNS workers
+//! count, in histograms of `buckets`; `counts` holds the other numbers; `services` keeps
+//! the counts of services in the table of `top`. `observe` shows the numbers to the
+//! SDK; `points` makes metrics of those that the SDK can't hold, and `otlp` sends both.
 //!
 //! Invariants:
 //! - Nothing the program does waits for telemetry. Queues are bounded and drop
@@ -23,13 +26,20 @@
 //! Not here: an OTLP receiver, a Prometheus endpoint, TLS for gRPC (`https://`
 //! works with `http/protobuf`), compression.
 
+mod buckets;
 mod counts;
 mod export;
 mod instruments;
+mod meter;
 mod observe;
+mod otlp;
+mod pairs;
+mod points;
+mod services;
 mod settings;
 mod spans;
 mod subscriber;
+mod top;
 
 use std::io;
 use std::sync::{Arc, mpsc};
@@ -45,10 +55,12 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Filter;
 use tracing_subscriber::registry::LookupSpan;
 
+use self::counts::Counts;
 use self::settings::Settings;
 use crate::time::Clock;
 
 pub use self::instruments::{Instruments, RegistrationResult, Transport};
+pub use self::meter::QueryMeter;
 pub use self::spans::{QuerySampler, QuerySpan};
 
 /// How long [`Telemetry::flush`] and [`Telemetry::shutdown`] wait for a collector.
@@ -61,7 +73,7 @@ pub struct Telemetry {
     meters: Option<SdkMeterProvider>,
     tracers: Option<SdkTracerProvider>,
     loggers: Option<SdkLoggerProvider>,
-    /// Drives gRPC; absent over HTTP.
+    /// Drives metrics, and all signals over gRPC; absent when there are neither.
     runtime: Option<Runtime>,
 }
 
@@ -88,8 +100,8 @@ impl Telemetry {
 
     /// Starts what `OTEL_*` variables ask for that `variable` looks up.
     ///
-    /// Headers, queue sizes (`OTEL_BSP_*`, `OTEL_BLRP_*`), span limits and the
-    /// temporality preference are read by the SDK, always from the environment.
+    /// The headers of traces and logs, queue sizes (`OTEL_BSP_*`, `OTEL_BLRP_*`) and span
+    /// limits are read by the SDK, always from the environment.
     pub fn from_vars(variable: impl Fn(&str) -> Option<String>) -> Result<Self, TelemetryError> {
         let settings = Settings::from_vars(variable)?;
         if settings.is_off() {
@@ -97,15 +109,16 @@ impl Telemetry {
         }
         // Filled step by step, so that an error stops what has been started.
         let mut telemetry = Self::off();
-        telemetry.runtime = settings.needs_grpc().then(grpc_runtime).transpose()?;
+        telemetry.runtime = settings.needs_runtime().then(start_runtime).transpose()?;
         let handle = telemetry
             .runtime
             .as_ref()
             .map(|runtime| runtime.handle().clone());
         let _entered = handle.as_ref().map(|handle| handle.enter());
-        if let Some(to) = &settings.metrics {
-            let meters = export::meters(&settings, to)?;
-            telemetry.instruments = Arc::new(Instruments::new(&meters));
+        if let (Some(to), Some(handle)) = (&settings.metrics, &handle) {
+            let counts = Arc::<Counts>::default();
+            let meters = export::meters(&settings, to, Arc::clone(&counts), handle.clone())?;
+            telemetry.instruments = Arc::new(Instruments::new(&meters, counts));
             telemetry.meters = Some(meters);
         }
         if let Some(to) = &settings.traces {
@@ -210,8 +223,8 @@ fn all_in_time(jobs: [Option<Job>; 3]) -> bool {
     in_order
 }
 
-/// A runtime for gRPC alone: the program's may be absent, busy or gone first.
-fn grpc_runtime() -> Result<Runtime, TelemetryError> {
+/// A runtime for exporters alone: the program's may be absent, busy or gone first.
+fn start_runtime() -> Result<Runtime, TelemetryError> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("namebeat-otlp")
@@ -233,6 +246,15 @@ pub enum TelemetryError {
         /// The values it may have.
         expected: &'static str,
     },
+    /// A variable with headers has something else; it may hold a secret, so it isn't repeated.
+    #[error(
+        "{variable} can't be read: expected name=value pairs separated by commas, \
+         the values percent-encoded"
+    )]
+    Headers {
+        /// The variable's name.
+        variable: String,
+    },
     /// gRPC to a collector that wants TLS, which isn't built in.
     #[error(
         "{variable} is {value:?}, which means gRPC over TLS: that isn't built in, so use \
@@ -252,8 +274,8 @@ pub enum TelemetryError {
         /// What the exporter found.
         source: opentelemetry_otlp::ExporterBuildError,
     },
-    /// The thread that drives gRPC can't be started.
-    #[error("can't start a thread for OTLP over gRPC: {0}")]
+    /// The thread that drives exporters can't be started.
+    #[error("can't start a thread for OTLP: {0}")]
     Runtime(io::Error),
     /// `NAMEBEAT_LOG` can't be read.
     #[error(

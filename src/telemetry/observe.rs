@@ -1,6 +1,7 @@
 //! The observable instruments: how the SDK finds the numbers of [`Counts`].
 //!
-//! Callbacks only load atomics, on the SDK's thread. Names, units and attributes
+//! Callbacks only load atomics, on the SDK's thread; those of DNS sum up the meters of
+//! all workers before. What the SDK can't hold is in [`super::points`]. Names, units and attributes
 //! are those of the table in [`super::instruments`].
 
 use std::sync::Arc;
@@ -24,9 +25,10 @@ pub(super) fn dns(meter: &Meter, counts: &Arc<Counts>) {
         "{query}",
         "Queries answered",
         |counts, to| {
+            let totals = counts.dns.totals();
             for (transport, carrier) in TRANSPORTS.into_iter().enumerate() {
                 for (qtype, mnemonic) in QTYPES.into_iter().enumerate() {
-                    observe_above_zero(to, counts.dns.queries(transport, qtype), || {
+                    observe_above_zero(to, totals.queries(transport, qtype), || {
                         [of_type(mnemonic), over(carrier)]
                     });
                 }
@@ -36,10 +38,11 @@ pub(super) fn dns(meter: &Meter, counts: &Arc<Counts>) {
     let name = "namebeat.dns.responses";
     let meaning = "Responses, by what they say";
     counter(meter, counts, name, "{response}", meaning, |counts, to| {
+        let totals = counts.dns.totals();
         for (transport, carrier) in TRANSPORTS.into_iter().enumerate() {
             for (qtype, mnemonic) in QTYPES.into_iter().enumerate() {
                 for (rcode, code) in RCODES.into_iter().enumerate() {
-                    let responses = counts.dns.responses(transport, qtype, rcode);
+                    let responses = totals.responses(transport, qtype, rcode);
                     observe_above_zero(to, responses, || {
                         let code = KeyValue::new("dns.response.code", code);
                         [of_type(mnemonic), code, over(carrier)]
@@ -51,8 +54,25 @@ pub(super) fn dns(meter: &Meter, counts: &Arc<Counts>) {
     let name = "namebeat.dns.dropped";
     let meaning = "Queries that got no response, on purpose";
     counter(meter, counts, name, "{query}", meaning, |counts, to| {
+        let totals = counts.dns.totals();
         for (transport, carrier) in TRANSPORTS.into_iter().enumerate() {
-            observe_above_zero(to, counts.dns.drops(transport), || [over(carrier)]);
+            observe_above_zero(to, totals.dropped(transport), || [over(carrier)]);
+        }
+    });
+    let name = "namebeat.dns.limited";
+    let meaning = "Queries whose response rate limiting held back";
+    counter(meter, counts, name, "{query}", meaning, |counts, to| {
+        let totals = counts.dns.totals();
+        for (transport, carrier) in TRANSPORTS.into_iter().enumerate() {
+            observe_above_zero(to, totals.limited(transport), || [over(carrier)]);
+        }
+    });
+    let name = "namebeat.dns.prepared";
+    let meaning = "Answers, by whether they were prepared or made anew";
+    counter(meter, counts, name, "{answer}", meaning, |counts, to| {
+        let totals = counts.dns.totals();
+        for (result, hit) in [("hit", true), ("miss", false)] {
+            to.observe(totals.prepared(hit), &[KeyValue::new("result", result)]);
         }
     });
 }

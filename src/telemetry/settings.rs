@@ -6,10 +6,11 @@
 //! | `OTEL_EXPORTER_OTLP_[signal_]ENDPOINT`, `_PROTOCOL`, `_TIMEOUT`, `_INSECURE` | us |
 //! | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | us |
 //! | `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | us |
-//! | `OTEL_EXPORTER_OTLP_[signal_]HEADERS`, `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | the exporter |
+//! | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | us |
+//! | `OTEL_EXPORTER_OTLP_[signal_]HEADERS` | us; those of traces and logs once more by their exporters |
 //! | `OTEL_BSP_*`, `OTEL_BLRP_*`, `OTEL_SPAN_*_LIMIT` | the SDK |
 //!
-//! We read the first four rows ourselves because the SDK takes a bad value for
+//! We read all but the last row ourselves because the SDK takes a bad value for
 //! an absent one and says so only in its own log, which we switch off; here a
 //! bad value is a [`TelemetryError`]. An empty value is an absent one, as
 //! OpenTelemetry has it. Compression isn't built in, so it isn't read.
@@ -20,10 +21,12 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use opentelemetry_sdk::trace::Sampler;
+use reqwest::header::HeaderMap;
 
-use super::TelemetryError;
+use super::{TelemetryError, pairs};
 
 /// How long one export may take, unless a variable says otherwise.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,6 +41,7 @@ pub(super) struct Settings {
     pub(super) traces: Option<Destination>,
     pub(super) logs: Option<Destination>,
     pub(super) interval: Duration,
+    pub(super) temporality: Temporality,
     pub(super) sampler: Sampler,
     pub(super) resource: Resource,
 }
@@ -49,6 +53,7 @@ pub(super) struct Destination {
     pub(super) endpoint: String,
     pub(super) protocol: Protocol,
     pub(super) timeout: Duration,
+    pub(super) headers: HeaderMap,
 }
 
 /// The encodings of OTLP that are built in.
@@ -81,6 +86,7 @@ impl Settings {
             interval: vars
                 .millis("OTEL_METRIC_EXPORT_INTERVAL")?
                 .unwrap_or(DEFAULT_INTERVAL),
+            temporality: vars.temporality()?,
             sampler: vars.sampler()?,
             resource: vars.resource()?,
             ..settings
@@ -94,6 +100,7 @@ impl Settings {
             traces: None,
             logs: None,
             interval: DEFAULT_INTERVAL,
+            temporality: Temporality::default(),
             sampler: Sampler::AlwaysOff,
             resource: Resource::builder_empty().build(),
         }
@@ -104,9 +111,9 @@ impl Settings {
         self.destinations().next().is_none()
     }
 
-    /// Whether any signal goes over gRPC.
-    pub(super) fn needs_grpc(&self) -> bool {
-        self.destinations().any(|to| to.protocol == Protocol::Grpc)
+    /// Whether any exporter works on a runtime: that of metrics, and all over gRPC.
+    pub(super) fn needs_runtime(&self) -> bool {
+        self.metrics.is_some() || self.destinations().any(|to| to.protocol == Protocol::Grpc)
     }
 
     fn destinations(&self) -> impl Iterator<Item = &Destination> {
@@ -187,7 +194,25 @@ impl<F: Fn(&str) -> Option<String>> Vars<F> {
             endpoint,
             protocol,
             timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
+            headers: self.headers(signal)?,
         }))
+    }
+
+    /// What each request of a signal carries; its own variable takes the place of the general one.
+    fn headers(&self, signal: &str) -> Result<HeaderMap, TelemetryError> {
+        let Some((variable, text)) = self.of_signal(signal, "HEADERS") else {
+            return Ok(HeaderMap::new());
+        };
+        pairs::headers(&text).ok_or(TelemetryError::Headers { variable })
+    }
+
+    fn temporality(&self) -> Result<Temporality, TelemetryError> {
+        let name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+        let Some(value) = self.get(name) else {
+            return Ok(Temporality::default());
+        };
+        let expected = "\"cumulative\", \"delta\" or \"lowmemory\"";
+        value.parse().map_err(|()| bad(name, value, expected))
     }
 
     fn sampler(&self) -> Result<Sampler, TelemetryError> {
@@ -220,19 +245,10 @@ impl<F: Fn(&str) -> Option<String>> Vars<F> {
     fn resource(&self) -> Result<Resource, TelemetryError> {
         let name = "OTEL_RESOURCE_ATTRIBUTES";
         let text = self.get(name).unwrap_or_default();
-        let attributes = text
-            .split(',')
-            .filter(|pair| !pair.trim().is_empty())
-            .map(|pair| {
-                let (key, value) = pair.split_once('=')?;
-                let key = Some(key.trim()).filter(|key| !key.is_empty())?;
-                Some(KeyValue::new(
-                    key.to_owned(),
-                    percent_decoded(value.trim())?,
-                ))
-            })
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| bad(name, text.clone(), "key=value pairs separated by commas"))?;
+        let attributes = pairs::pairs(&text)
+            .ok_or_else(|| bad(name, text.clone(), "key=value pairs separated by commas"))?
+            .into_iter()
+            .map(|(key, value)| KeyValue::new(key.to_owned(), value));
         // What comes later wins.
         Ok(Resource::builder_empty()
             .with_detector(Box::new(TelemetryResourceDetector))
@@ -283,20 +299,6 @@ fn bad(variable: &str, value: String, expected: &'static str) -> TelemetryError 
         value,
         expected,
     }
-}
-
-/// Undoes percent-encoding, or fails when it is cut short or is no UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut pieces = text.split('%');
-    let mut octets = pieces.next()?.as_bytes().to_vec();
-    for piece in pieces {
-        let hex = piece
-            .get(..2)
-            .filter(|hex| hex.bytes().all(|octet| octet.is_ascii_hexdigit()))?;
-        octets.push(u8::from_str_radix(hex, 16).ok()?);
-        octets.extend_from_slice(&piece.as_bytes()[2..]);
-    }
-    String::from_utf8(octets).ok()
 }
 
 /// A random UUID (version 4, [RFC 9562](https://www.rfc-editor.org/rfc/rfc9562) §5.4), which
@@ -383,6 +385,11 @@ mod tests {
             ("OTEL_TRACES_SAMPLER", "xray", "parentbased_"),
             ("OTEL_RESOURCE_ATTRIBUTES", "a=b,c", "key=value"),
             ("OTEL_RESOURCE_ATTRIBUTES", "a=%+1", "key=value"),
+            (
+                "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+                "both",
+                "\"cumulative\"",
+            ),
         ] {
             let message = error(name, value);
             for part in [name, value, expected] {
@@ -394,6 +401,26 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ];
         assert!(read(&tls).unwrap_err().contains("http/protobuf"));
+        let name = "OTEL_EXPORTER_OTLP_LOGS_HEADERS";
+        let message = error(name, "api-key:secret");
+        assert!(
+            message.contains(name) && !message.contains("secret"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn headers_of_a_signal_take_the_place_of_the_general_ones() {
+        let settings = read(&[
+            GENERAL,
+            ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=general,x=y"),
+            ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "api-key=of%20metrics"),
+        ]);
+        let settings = settings.unwrap();
+        let (metrics, logs) = (settings.metrics.unwrap(), settings.logs.unwrap());
+        assert_eq!(metrics.headers["api-key"], "of metrics");
+        assert_eq!((metrics.headers.len(), logs.headers.len()), (1, 2));
+        assert_eq!(logs.headers["api-key"], "general");
     }
 
     #[test]

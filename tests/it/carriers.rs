@@ -10,8 +10,11 @@ use std::time::Duration;
 use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
 use namebeat::api::Registration;
+use namebeat::dns::access::Access;
 use namebeat::dns::answer::{Authority, Client};
+use namebeat::dns::guard::Guard;
 use namebeat::dns::hickory::Adapter;
+use namebeat::dns::limit::LimitConfig;
 use namebeat::dns::service::{Service, Workers};
 use namebeat::dns::zones::Zones;
 use namebeat::dns::{stream, udp};
@@ -69,7 +72,12 @@ impl Carriers {
         let free = Arc::new(|_: &Instance| None);
         let registry = Registry::start(table, free, instruments.clone(), Clock::start()).unwrap();
         let service = Arc::new(Service {
-            authority: Authority::new(Arc::new(loaded.0), registry.clone(), 1232),
+            authority: Authority::new(
+                Arc::new(loaded.0),
+                registry.clone(),
+                1232,
+                Guard::new(Access::default(), LimitConfig::with_rate(0), true),
+            ),
             instruments,
             trace_queries: 0,
             cache: 1 << 20,

@@ -158,7 +158,7 @@ const BAD_ZONE: &str = "$TTL 60\n@ SOA ns hostmaster 1 1 1 1 1\n@ NS ns\nns A 10
 
 #[test]
 fn bad_settings_end_it_with_2_and_a_sentence() {
-    let cases: [(Pairs, Words, Words); 17] = [
+    let cases: [(Pairs, Words, Words); 21] = [
         (
             &[("namebeat.toml", "ttl = \"3s\"\n\nzome = \"x.\"\n")],
             &[],
@@ -223,6 +223,26 @@ fn bad_settings_end_it_with_2_and_a_sentence() {
             &["udp_payload", "512 to 4096"],
         ),
         (
+            &[("namebeat.toml", "\ndeny_query = [\"10.1.2.3/8\"]\n")],
+            &[],
+            &["namebeat.toml:2: ", "write 10.0.0.0/8 for that network"],
+        ),
+        (
+            &[],
+            &["--rate-limit", "1000001"],
+            &["rate_limit", "0 to 1000000"],
+        ),
+        (
+            &[],
+            &["--rate-limit-slip", "101"],
+            &["rate_limit_slip", "0 to 100"],
+        ),
+        (
+            &[],
+            &["--answer-cache", "65537"],
+            &["answer_cache", "0 to 65536"],
+        ),
+        (
             &[],
             &["--http", "0.0.0.0:0"],
             &["0.0.0.0:0", "--allow-unprotected-api"],
@@ -265,7 +285,7 @@ fn beyond_loopback_it_serves_when_that_is_allowed() {
 #[test]
 fn arguments_that_nothing_knows_end_it_with_2() {
     let directory = TempDir::new("cli");
-    let cases: [(Words, Pairs, &str); 9] = [
+    let cases: [(Words, Pairs, &str); 11] = [
         (&["serve", "--bogus"], &[], "--bogus"),
         (&["check-config", "--bogus=1"], &[], "--bogus"),
         (&["serve", "extra"], &[], "extra"),
@@ -273,6 +293,12 @@ fn arguments_that_nothing_knows_end_it_with_2() {
         (&[], &[], "Usage"),
         (&["serve", "--dns", "localhost"], &[], "--dns"),
         (&["serve", "--ttl", "5"], &[], "--ttl"),
+        (&["serve", "--allow-query", "lan"], &[], "10.0.0.0/8"),
+        (
+            &["serve"],
+            &[("NAMEBEAT_DENY_QUERY", "::/0,10.0.0.1/8")],
+            "write 10.0.0.0/8",
+        ),
         (&["serve"], &[("NAMEBEAT_HTTP", "localhost")], "--http"),
         (
             &["serve"],
@@ -331,6 +357,13 @@ fn help_names_every_flag_with_its_default() {
         ("--ttl", "NAMEBEAT_TTL", "5s"),
         ("--negative-ttl", "NAMEBEAT_NEGATIVE_TTL", "2s"),
         ("--udp-payload", "NAMEBEAT_UDP_PAYLOAD", "1232"),
+        ("--allow-query", "NAMEBEAT_ALLOW_QUERY", "all"),
+        ("--deny-query", "NAMEBEAT_DENY_QUERY", ""),
+        ("--rate-limit", "NAMEBEAT_RATE_LIMIT", "1000"),
+        ("--rate-limit-slip", "NAMEBEAT_RATE_LIMIT_SLIP", "1"),
+        ("--rate-limit-loopback", "NAMEBEAT_RATE_LIMIT_LOOPBACK", ""),
+        ("--cookies", "NAMEBEAT_COOKIES", "true"),
+        ("--answer-cache", "NAMEBEAT_ANSWER_CACHE", "64"),
         ("--max-instances", "NAMEBEAT_MAX_INSTANCES", "1000000"),
         ("--check-concurrency", "NAMEBEAT_CHECK_CONCURRENCY", "256"),
         ("--trace-queries", "NAMEBEAT_TRACE_QUERIES", "1000"),

@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -48,6 +48,18 @@ pub(crate) struct Received {
     pub(crate) metrics: BTreeMap<String, Metric>,
     pub(crate) spans: Vec<Span>,
     pub(crate) logs: Vec<LogRecord>,
+    /// Each request that was taken, in turn.
+    pub(crate) requests: Vec<Request>,
+}
+
+/// What a request had beside its data.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// `metrics`, `traces` or `logs`.
+    pub(crate) signal: String,
+    pub(crate) headers: Attributes,
+    /// Names of the metrics in each scope.
+    pub(crate) scopes: Vec<(String, Vec<String>)>,
 }
 
 /// One point of a histogram.
@@ -64,6 +76,8 @@ pub(crate) struct Distribution {
 struct Shared {
     received: Mutex<Received>,
     changed: Condvar,
+    /// Status codes for the next requests, which aren't taken.
+    refusals: Mutex<VecDeque<u16>>,
 }
 
 impl Collector {
@@ -92,6 +106,11 @@ impl Collector {
     /// The value for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// Refuses as many requests as there are codes, of HTTP or gRPC.
+    pub(crate) fn refuse(&self, codes: &[u16]) {
+        self.shared.refusals.lock().unwrap().extend(codes);
     }
 
     /// What has been received by now.
@@ -153,7 +172,8 @@ impl Received {
         points.collect()
     }
 
-    fn data(&self, name: &str) -> &metric::Data {
+    /// What a metric's newest points are.
+    pub(crate) fn data(&self, name: &str) -> &metric::Data {
         self.metrics[name].data.as_ref().unwrap()
     }
 }
@@ -195,7 +215,10 @@ async fn take_http(
     {
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
-    shared.take(&signal, &body);
+    if let Some(code) = shared.refusal() {
+        return StatusCode::from_u16(code).unwrap().into_response();
+    }
+    shared.take(&signal, &headers, &body);
     ([(header::CONTENT_TYPE, "application/x-protobuf")], "").into_response()
 }
 
@@ -203,6 +226,7 @@ async fn take_http(
 async fn take_grpc(
     State(shared): State<Arc<Shared>>,
     Path(service): Path<String>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let signal = match service.as_str() {
@@ -212,10 +236,13 @@ async fn take_grpc(
         other => panic!("no such service: {other}"),
     };
     assert_eq!(body[0], 0, "not compressed");
-    shared.take(signal, &body[5..]);
+    let status = shared.refusal();
+    if status.is_none() {
+        shared.take(signal, &headers, &body[5..]);
+    }
     let trailers = HeaderMap::from_iter([(
         header::HeaderName::from_static("grpc-status"),
-        HeaderValue::from_static("0"),
+        HeaderValue::from(status.unwrap_or_default()),
     )]);
     let reply = Full::from(&[0u8; 5][..]).with_trailers(async { Some(Ok(trailers)) });
     let mut response = Response::new(Body::new(reply));
@@ -227,16 +254,33 @@ async fn take_grpc(
 }
 
 impl Shared {
-    fn take(&self, signal: &str, message: &[u8]) {
+    fn refusal(&self) -> Option<u16> {
+        self.refusals.lock().unwrap().pop_front()
+    }
+
+    fn take(&self, signal: &str, headers: &HeaderMap, message: &[u8]) {
         let mut received = self.received.lock().unwrap();
+        let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
+        let headers = headers.iter();
+        let mut of_request = Request {
+            signal: signal.to_owned(),
+            headers: headers
+                .map(|(name, value)| (name.to_string(), text(value)))
+                .collect(),
+            scopes: Vec::new(),
+        };
         match signal {
             "metrics" => {
                 let request = ExportMetricsServiceRequest::decode(message).unwrap();
                 for of_resource in request.resource_metrics {
                     received.resources.extend(of_resource.resource);
-                    let scopes = of_resource.scope_metrics.into_iter();
-                    for metric in scopes.flat_map(|scope| scope.metrics) {
-                        received.metrics.insert(metric.name.clone(), metric);
+                    for of_scope in of_resource.scope_metrics {
+                        let names = of_scope.metrics.iter().map(|metric| metric.name.clone());
+                        let scope = of_scope.scope.unwrap_or_default();
+                        of_request.scopes.push((scope.name, names.collect()));
+                        for metric in of_scope.metrics {
+                            received.metrics.insert(metric.name.clone(), metric);
+                        }
                     }
                 }
             }
@@ -259,6 +303,7 @@ impl Shared {
             }
             other => panic!("no such signal: {other}"),
         }
+        received.requests.push(of_request);
         self.changed.notify_all();
     }
 }

@@ -8,7 +8,10 @@ use std::time::Duration;
 use hickory_proto::op::Message;
 use hickory_proto::rr::{RData, RecordType};
 use namebeat::api::Registration;
-use namebeat::dns::answer::{Authority, Client, Scratch, Verdict};
+use namebeat::dns::access::Access;
+use namebeat::dns::answer::{Authority, Client, Scratch, Source, Verdict};
+use namebeat::dns::guard::Guard;
+use namebeat::dns::limit::LimitConfig;
 use namebeat::dns::zones::Zones;
 use namebeat::name::DomainName;
 use namebeat::registry::Registry;
@@ -64,7 +67,12 @@ impl Desk {
         )
         .unwrap();
         Self {
-            authority: Authority::new(Arc::new(loaded.0), registry.clone(), 1232),
+            authority: Authority::new(
+                Arc::new(loaded.0),
+                registry.clone(),
+                1232,
+                Guard::new(Access::default(), LimitConfig::with_rate(0), true),
+            ),
             registry,
             runtime: tokio::runtime::Builder::new_current_thread()
                 .build()
@@ -89,10 +97,10 @@ impl Desk {
         let verdict = self.authority.answer(message, client, now, by, &mut octets);
         match verdict {
             Verdict::Reply(summary) => Answer {
-                prepared: summary.prepared,
+                prepared: summary.source == Source::Prepared,
                 octets,
             },
-            Verdict::Drop => panic!("{message:?} was dropped"),
+            other => panic!("{message:?}: {other:?}"),
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Telemetry against a collector: set-up, spans and logs here, the rest in the two below.
+//! Telemetry against a collector: set-up, spans and logs here, the rest in those below.
 
 #![allow(clippy::unwrap_used, reason = "a test's helper fails by panicking")]
 
+mod exporter;
 mod metrics;
 mod outage;
 

@@ -4,7 +4,7 @@ use super::*;
 
 /// Of every setting that is printed: its key, and values for the file, for the
 /// environment and for the flag, as they're written in the file.
-const SETTINGS: [(&str, [&str; 3]); 12] = [
+const SETTINGS: [(&str, [&str; 3]); 19] = [
     (
         "dns",
         [
@@ -23,6 +23,27 @@ const SETTINGS: [(&str, [&str; 3]); 12] = [
     ("ttl", ["\"1s\"", "\"2s\"", "\"1h\""]),
     ("negative_ttl", ["\"0s\"", "\"2s\"", "\"3s\""]),
     ("udp_payload", ["512", "1400", "4096"]),
+    (
+        "allow_query",
+        [
+            "[\"::1\"]",
+            "[\"10.0.0.0/8\", \"fd00::/8\"]",
+            "[\"192.0.2.7\"]",
+        ],
+    ),
+    (
+        "deny_query",
+        [
+            "[\"0.0.0.0/0\"]",
+            "[\"10.0.0.0/8\", \"2001:db8::7\"]",
+            "[\"::/0\"]",
+        ],
+    ),
+    ("rate_limit", ["0", "1", "1000000"]),
+    ("rate_limit_slip", ["0", "2", "100"]),
+    ("rate_limit_loopback", ["true", "false", "true"]),
+    ("cookies", ["false", "true", "false"]),
+    ("answer_cache", ["0", "1", "65536"]),
     ("max_instances", ["1", "2", "3"]),
     ("check_concurrency", ["1", "2", "10000"]),
     ("trace_queries", ["1", "2", "0"]),
@@ -134,6 +155,13 @@ fn checked_settings_read_back() {
         "ttl = \"5s\"",
         "negative_ttl = \"2s\"",
         "udp_payload = 1232",
+        "allow_query = []",
+        "deny_query = []",
+        "rate_limit = 1000",
+        "rate_limit_slip = 1",
+        "rate_limit_loopback = false",
+        "cookies = true",
+        "answer_cache = 64",
         "max_instances = 1000000",
         "check_concurrency = 256",
         "trace_queries = 1000",

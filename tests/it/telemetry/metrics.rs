@@ -12,11 +12,23 @@ use crate::collector::{Collector, Distribution};
 /// A few of everything.
 fn record_everything(to: &Instruments) {
     let micros = Duration::from_micros;
-    to.query_answered(Transport::Udp, 33, 0, micros(3), 300);
-    to.query_answered(Transport::Udp, 33, 0, micros(4), 1500);
-    to.query_answered(Transport::Udp, 33, 3, micros(500_000), 100);
-    to.query_answered(Transport::Tcp, 999, 4095, micros(1), 70_000);
-    to.query_dropped(Transport::Quic);
+    let mut meter = to.query_meter();
+    meter.answered(Transport::Udp, 33, 0, 3_000, 300);
+    meter.answered(Transport::Udp, 33, 0, 4_000, 1500);
+    meter.answered(Transport::Udp, 33, 3, 500_000_000, 100);
+    // What has been counted is kept when a worker ends.
+    drop(meter);
+    let mut meter = to.query_meter();
+    meter.answered(Transport::Tcp, 999, 4095, 1_000, 70_000);
+    meter.dropped(Transport::Quic);
+    meter.limited(Transport::Udp);
+    meter.prepared(true);
+    meter.prepared(true);
+    meter.prepared(false);
+    to.watch_services(|visit| {
+        visit("web", 3);
+        visit("db", 1);
+    });
     to.registered(RegistrationResult::Created);
     to.registered(RegistrationResult::Created);
     to.registered(RegistrationResult::Refused);
@@ -79,6 +91,17 @@ fn metrics_arrive_with_exact_values() {
         ]
     );
     each("namebeat.dns.dropped", "network.transport", &[("quic", 1)]);
+    each("namebeat.dns.limited", "network.transport", &[("udp", 1)]);
+    each(
+        "namebeat.dns.prepared",
+        "result",
+        &[("hit", 2), ("miss", 1)],
+    );
+    each(
+        "namebeat.dns.service.queries",
+        "namebeat.service",
+        &[("web", 0), ("db", 0), ("other", 4)],
+    );
     each(
         "namebeat.registry.registrations",
         "result",
@@ -120,7 +143,7 @@ fn metrics_arrive_with_exact_values() {
         (udp.attributes, udp.count),
         (pairs([("network.transport", "udp")]), 3)
     );
-    assert!((udp.sum - 0.500_007).abs() < 1e-9, "{}", udp.sum);
+    assert_eq!(udp.sum, 0.500_007);
     assert_eq!(udp.buckets, [(5e-6, 2), (f64::INFINITY, 1)]);
     assert_eq!((tcp.count, tcp.buckets), (1, vec![(1e-6, 1)]));
     let [udp, tcp] = two(received.histogram("namebeat.dns.answer.size"));
