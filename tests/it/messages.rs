@@ -147,11 +147,40 @@ fn rfc6891_6_1_2_unknown_options_are_ignored() {
     let server = server();
     let mut message = query(WEB, A, Some(1232));
     let last = message.len() - 1;
-    message[last] = 12; // COOKIE of 8 octets
-    message.extend_from_slice(&[0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
+    message[last] = 12; // Option 65001 of 8 octets
+    message.extend_from_slice(&[0xfd, 0xe9, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
     let answer = server.exchange(&message);
     assert_eq!(answer.answers(), ["A 10.0.0.1"]);
     assert!(answer.message.edns.unwrap().options().as_ref().is_empty());
+}
+
+#[test]
+fn rfc7873_5_2_cookies_are_given_and_known_again() {
+    let server = server();
+    let with_cookie = |cookie: &[u8]| {
+        let mut message = query(WEB, A, Some(1232));
+        let last = message.len() - 1;
+        let len = u8::try_from(cookie.len()).unwrap();
+        message[last] = len + 4;
+        message.extend_from_slice(&[0, 10, 0, len]);
+        message.extend_from_slice(cookie);
+        let octets = server.exchange(&message).octets;
+        // OPT is last, and the cookie its only option.
+        let start = octets.len() - 28;
+        assert_eq!(octets[start..start + 4], [0, 10, 0, 24]);
+        octets[start + 4..].to_vec()
+    };
+    let client = [1, 2, 3, 4, 5, 6, 7, 8];
+    let given = with_cookie(&client);
+    assert_eq!(given[..8], client);
+    assert_eq!(
+        with_cookie(&given),
+        given,
+        "a fresh one comes back as it was"
+    );
+    let mut wrong = given.clone();
+    wrong[23] ^= 1;
+    assert_ne!(with_cookie(&wrong), wrong);
 }
 
 #[test]
