@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use super::basis::Basis;
 use super::body::{ASK_AGAIN, Draft, OPT_LEN, Opt};
-use super::cache::Cache;
+use super::cache::{At, Cache};
 use super::compose::{ClientClass, Frame, Room, compose};
 use super::guard::Guard;
 use super::limit::Allowance;
 use super::message::{ExtendedError, HEADER_LEN, Rcode};
 use super::outcome::Outcome;
-use super::query::{CLASS_IN, Echo, FoldedName, Query, Unanswerable, parse};
+use super::query::{CLASS_IN, Echo, FoldedName, Query, Unanswerable, fold_question, parse};
 use super::resolve::{Resolver, resolve};
 use super::rr::RecordType;
 use super::zones::Zones;
@@ -118,10 +118,24 @@ impl Scratch {
         }
     }
 
-    /// Has the answers given counted with their services; to be called at the
-    /// end of a batch.
+    /// Has the answers given counted with their services.
     pub fn settle(&mut self) {
         self.cache.settle();
+    }
+
+    /// Whether [`Scratch::settle`] is due, because there are many.
+    pub fn is_unsettled(&self) -> bool {
+        self.cache.is_unsettled()
+    }
+
+    /// Has the memory that answers to these messages will need fetched.
+    pub fn expect<'a>(&mut self, messages: impl Iterator<Item = &'a [u8]>) {
+        for message in messages {
+            if fold_question(message, &mut self.qname).is_some() {
+                self.cache.expect(self.qname.with_type());
+            }
+        }
+        self.cache.fetch();
     }
 }
 
@@ -193,10 +207,13 @@ impl Authority {
             Allowance::Drop => return Verdict::HoldBack,
         }
         let room = room(&echo, client, opt);
+        // Before any view: what is seen to stand later stood at this revision.
+        let revision = self.registry.directory().revision();
+        let at = At { now, revision };
         let permitted = self.guard.permits(client);
         if permitted
             && query.as_ref().is_ok_and(|query| query.qclass == CLASS_IN)
-            && let Some(body) = cache.find(qname.with_type(), room, now)
+            && let Some(body) = cache.find(qname.with_type(), room, at)
         {
             body.write(&echo, opt, self.serial(), rng, out);
             return Verdict::Reply(Summary {
@@ -230,7 +247,7 @@ impl Authority {
             view.count(1);
         }
         if basis.is_kept() && outcome.is_kept(qtype) {
-            cache.keep(qname.with_type(), room, draft, basis);
+            cache.keep(qname.with_type(), room, draft, basis, revision);
         }
         Verdict::Reply(Summary {
             qtype,

@@ -39,6 +39,11 @@ impl Seen {
         self.slot.generation() == self.generation
     }
 
+    /// Answers counted so far.
+    pub(super) fn counted(&self) -> u64 {
+        self.slot.queries()
+    }
+
     /// Counts answers given from it.
     pub fn count(&self, answers: u64) {
         self.slot.count_queries(answers);

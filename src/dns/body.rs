@@ -63,13 +63,23 @@ pub(super) enum Extent {
     Cut,
 }
 
-/// A record that may come first.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Turn {
-    /// Where it starts in the body.
-    pub start: u16,
-    /// The shares of first places up to it and its own.
-    pub shares: u32,
+/// A record that may come first, as it's kept: where it starts in the body, and
+/// the shares of first places up to it and its own.
+pub(super) type Turn = [u8; 6];
+
+/// Makes a [`Turn`].
+pub(super) fn turn(start: u16, shares: u32) -> Turn {
+    let ([a, b], [c, d, e, f]) = (start.to_ne_bytes(), shares.to_ne_bytes());
+    [a, b, c, d, e, f]
+}
+
+fn start_of(&[a, b, ..]: &Turn) -> usize {
+    u16::from_ne_bytes([a, b]).into()
+}
+
+/// The shares up to a record and its own.
+pub(super) fn shares_of(&[_, _, a, b, c, d]: &Turn) -> u32 {
+    u32::from_ne_bytes([a, b, c, d])
 }
 
 /// The buffers that a body is made in.
@@ -187,11 +197,11 @@ impl Body<'_> {
             out.extend_from_slice(self.octets);
             return;
         };
-        let drawn = rng.u32(0..last.shares.max(1));
-        let turn = self.turns.partition_point(|turn| turn.shares <= drawn);
-        let begin = usize::from(first.start);
+        let drawn = rng.u32(0..shares_of(last).max(1));
+        let turn = self.turns.partition_point(|turn| shares_of(turn) <= drawn);
+        let begin = start_of(first);
         let (drawn, end) = (
-            self.turns.get(turn).map_or(begin, |turn| turn.start.into()),
+            self.turns.get(turn).map_or(begin, start_of),
             usize::from(self.head.turns_end),
         );
         let pieces = [0..begin, drawn..end, begin..drawn, end..self.octets.len()];

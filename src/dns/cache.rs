@@ -1,9 +1,13 @@
 //! Prepared answers of one worker.
 //!
 //! A body is kept by the question it answers, and given again for as long as its
-//! [`Basis`] stands: one load for each view it was made from, and one comparison
-//! of moments. Nobody tells a cache of a change, and nothing in it is shared, so
-//! workers don't wait for each other or for the registry.
+//! [`Basis`] stands. That is one comparison of moments, and one of revisions while
+//! nothing changes; after a change, one load for each view it was made from.
+//! Nobody tells a cache of a change, and nothing in it is shared, so workers don't
+//! wait for each other or for the registry.
+//!
+//! What an answer costs beside the system's calls is mostly waiting for memory, so
+//! a worker says beforehand what a batch asks for, and waits for all of it at once.
 //!
 //! A body that is whole serves every client it's short enough for. One that was
 //! shortened is kept beside it, by the room it was made for and, when answers had
@@ -20,7 +24,7 @@ use std::hash::BuildHasher;
 use hashbrown::HashTable;
 
 use super::basis::{Basis, Seen};
-use super::body::{Body, Draft, Extent, Head, Turn};
+use super::body::{Body, Draft, Extent, Head};
 use super::compose::{ClientClass, Room};
 use crate::time::Moment;
 
@@ -30,6 +34,16 @@ const INDEX_OCTETS: usize = 12;
 
 /// Largest part of the whole that one entry may take.
 const MAX_PART: usize = 8;
+
+/// Most answers that are counted together.
+const MAX_UNCOUNTED: usize = 1024;
+
+/// Octets that a processor fetches at a time.
+const LINE: usize = 64;
+
+/// Lines of an answer that are fetched ahead; the processor sees the pattern in
+/// what follows.
+const LINES_AHEAD: usize = 4;
 
 /// Prepared answers; none when its limit is 0.
 #[derive(Debug, Default)]
@@ -46,21 +60,27 @@ pub(super) struct Cache {
     hasher: foldhash::fast::RandomState,
     /// Places of entries that gave answers which aren't counted yet.
     uncounted: Vec<u32>,
+    /// Hashes of the questions that come next, then places of their answers: as
+    /// many as a batch has.
+    ahead: Vec<u64>,
 }
 
 /// What a shortened answer was made for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 struct Shortened {
-    space: usize,
+    space: u16,
     /// Given when the answer was cut.
     class: Option<ClientClass>,
 }
 
-/// One answer.
+/// One answer, in two lines of memory and its octets.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Prepared {
     hash: u64,
     until: Moment,
+    /// The revision of the registry at which the views were known to stand.
+    revision: u64,
     /// The view of the name asked for, unless it's static.
     view: Option<Seen>,
     /// Further views.
@@ -71,18 +91,24 @@ struct Prepared {
     is_used: bool,
     /// Answers given that aren't counted yet.
     given: u32,
-    /// The name and type asked for, the reason, the sections.
+    /// The name and type asked for, the turns, the reason, the sections.
     octets: Box<[u8]>,
     question_len: u16,
+    turns_len: u16,
     reason_len: u16,
-    turns: Box<[Turn]>,
 }
 
 impl Prepared {
-    fn holds(&self, now: Moment) -> bool {
-        now < self.until
-            && self.view.as_ref().is_none_or(Seen::stands)
-            && self.views.iter().all(Seen::stands)
+    /// Whether it's true at `now`, when the registry is at `revision`: while that
+    /// is the same, no view needs to be looked at.
+    fn holds(&mut self, at: At) -> bool {
+        if self.revision != at.revision {
+            if !self.view.iter().chain(&self.views).all(Seen::stands) {
+                return false;
+            }
+            self.revision = at.revision;
+        }
+        at.now < self.until
     }
 
     fn is_for(&self, question: &[u8], shortened: Option<Shortened>) -> bool {
@@ -90,30 +116,36 @@ impl Prepared {
     }
 
     fn fits(&self, room: Room) -> bool {
-        let reason = if room.edns { self.reason_len.into() } else { 0 };
-        let sections = self.octets.len() - usize::from(self.question_len + self.reason_len);
-        room.base + reason + sections <= room.space
+        let body = self.body();
+        let reason = if room.edns { body.reason.len() } else { 0 };
+        room.base + reason + body.octets.len() <= room.space
     }
 
     fn body(&self) -> Body<'_> {
-        let (reason, octets) =
-            self.octets[self.question_len.into()..].split_at(self.reason_len.into());
+        let octets = &self.octets[self.question_len.into()..];
+        let (turns, octets) = octets.split_at(self.turns_len.into());
+        let (reason, octets) = octets.split_at(self.reason_len.into());
         Body {
             head: &self.head,
             octets,
             reason,
-            turns: &self.turns,
+            turns: turns.as_chunks().0,
         }
     }
 
     /// Octets that keeping it takes.
     fn cost(&self) -> usize {
-        size_of::<Self>()
-            + INDEX_OCTETS
-            + self.octets.len()
-            + size_of_val(&*self.turns)
-            + size_of_val(&*self.views)
+        size_of::<Self>() + INDEX_OCTETS + self.octets.len() + size_of_val(&*self.views)
     }
+}
+
+/// When an answer is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At {
+    /// The moment.
+    pub now: Moment,
+    /// The registry's revision, read before anything else of the registry.
+    pub revision: u64,
 }
 
 impl Cache {
@@ -126,15 +158,15 @@ impl Cache {
     }
 
     /// The answer to a question, a name and type, if there's one that still holds
-    /// at `now` and has room.
-    pub(super) fn find(&mut self, question: &[u8], room: Room, now: Moment) -> Option<Body<'_>> {
+    /// and has room.
+    pub(super) fn find(&mut self, question: &[u8], room: Room, at: At) -> Option<Body<'_>> {
         if self.entries.is_empty() {
             return None;
         }
         let place = self
-            .place(question, None, now)
+            .place(question, None, at)
             .filter(|place| self.entries[*place].fits(room))
-            .or_else(|| self.shortened_place(question, room, now))?;
+            .or_else(|| self.shortened_place(question, room, at))?;
         let prepared = &mut self.entries[place];
         prepared.is_used = true;
         prepared.given += 1;
@@ -144,29 +176,24 @@ impl Cache {
         Some(self.entries[place].body())
     }
 
-    fn shortened_place(&mut self, question: &[u8], room: Room, now: Moment) -> Option<usize> {
+    fn shortened_place(&mut self, question: &[u8], room: Room, at: At) -> Option<usize> {
         if self.shortened == 0 {
             return None;
         }
         [None, Some(room.class)].into_iter().find_map(|class| {
-            let space = room.space;
-            self.place(question, Some(Shortened { space, class }), now)
+            let space = saturated(room.space);
+            self.place(question, Some(Shortened { space, class }), at)
         })
     }
 
     /// Where the answer is; one that doesn't hold any more goes.
-    fn place(
-        &mut self,
-        question: &[u8],
-        shortened: Option<Shortened>,
-        now: Moment,
-    ) -> Option<usize> {
+    fn place(&mut self, question: &[u8], shortened: Option<Shortened>, at: At) -> Option<usize> {
         let hash = self.hash(question, shortened);
         let place = *self.index.find(hash, |place| {
             let known = &self.entries[*place as usize];
             known.hash == hash && known.is_for(question, shortened)
         })? as usize;
-        if self.entries[place].holds(now) {
+        if self.entries[place].holds(at) {
             return Some(place);
         }
         self.settle();
@@ -182,32 +209,45 @@ impl Cache {
     }
 
     /// Keeps an answer to a question that none was found for.
-    pub(super) fn keep(&mut self, question: &[u8], room: Room, draft: &Draft, basis: Basis) {
+    /// The registry was at `revision`, or earlier, before it was made.
+    pub(super) fn keep(
+        &mut self,
+        question: &[u8],
+        room: Room,
+        draft: &Draft,
+        basis: Basis,
+        revision: u64,
+    ) {
         let shortened = match draft.head.extent {
             Extent::Whole => None,
             Extent::Essential => Some(None),
             Extent::Cut => Some(Some(room.class)),
         }
         .map(|class| Shortened {
-            space: room.space,
+            space: saturated(room.space),
             class,
         });
+        let turns = draft.turns.as_flattened();
         let hash = self.hash(question, shortened);
         let (until, mut views) = (basis.until(), basis.into_views().into_iter());
         let prepared = Prepared {
             hash,
             until,
+            revision,
             view: views.next(),
             views: views.collect(),
             head: draft.head,
             shortened,
             is_used: false,
             given: 0,
-            octets: [question, &draft.reason, &draft.octets].concat().into(),
-            // A question has at most 257 octets, a reason fewer.
+            octets: [question, turns, &draft.reason, &draft.octets]
+                .concat()
+                .into(),
+            // A question has at most 257 octets, a reason fewer; a record is longer
+            // than its turn, and all of them have at most 65 535 octets.
             question_len: question.len() as u16,
+            turns_len: turns.len() as u16,
             reason_len: draft.reason.len() as u16,
-            turns: draft.turns.as_slice().into(),
         };
         let cost = prepared.cost();
         if cost > self.limit / MAX_PART {
@@ -271,10 +311,24 @@ impl Cache {
         self.shortened -= usize::from(gone.shortened.is_some());
     }
 
-    /// Adds the answers given to the counts of their services. To be called at
-    /// the end of a batch, so that a busy service's count, which all workers
-    /// share, is touched once for many answers.
+    /// Whether enough answers aren't counted yet to be worth it.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.uncounted.len() >= MAX_UNCOUNTED
+    }
+
+    /// Adds the answers given to the counts of their services. To be called now
+    /// and then, so that a busy service's count, which all workers share, is
+    /// touched once for many answers.
     pub(super) fn settle(&mut self) {
+        let view = |place: &u32| self.entries[*place as usize].view.as_ref();
+        // Counting waits for memory; reading before waits for all of it at once.
+        let read: u64 = self
+            .uncounted
+            .iter()
+            .filter_map(view)
+            .map(Seen::counted)
+            .sum();
+        std::hint::black_box(read);
         for place in self.uncounted.drain(..) {
             let prepared = &mut self.entries[place as usize];
             let given = std::mem::take(&mut prepared.given);
@@ -283,4 +337,38 @@ impl Cache {
             }
         }
     }
+
+    /// Notes a question that will be asked after this one, for [`Cache::fetch`].
+    pub(super) fn expect(&mut self, question: &[u8]) {
+        if !self.entries.is_empty() {
+            self.ahead.push(self.hash(question, None));
+        }
+    }
+
+    /// Reads what answers to the questions expected will be read from. Looking one
+    /// up, each read waits for the one before; here, the reads of many questions
+    /// wait together, so that later none waits long. Nothing else comes of it.
+    pub(super) fn fetch(&mut self) {
+        for ahead in &mut self.ahead {
+            // The hash is compared later; by then this is the entry, all but always.
+            let place = self.index.find(*ahead, |_| true);
+            *ahead = place.map_or(u64::MAX, |place| (*place).into());
+        }
+        let entry = |place: &u64| self.entries.get(usize::try_from(*place).ok()?);
+        let entries = || self.ahead.iter().filter_map(entry);
+        let heads =
+            entries().map(|entry| entry.hash ^ u64::from(entry.given) ^ entry.head.flags as u64);
+        std::hint::black_box(heads.fold(0, |all, one| all ^ one));
+        let lines = |entry: &Prepared| {
+            let lines = entry.octets.iter().step_by(LINE).take(LINES_AHEAD);
+            lines.fold(0, |all, one| all ^ one)
+        };
+        std::hint::black_box(entries().map(lines).fold(0, |all, one| all ^ one));
+        self.ahead.clear();
+    }
+}
+
+/// A space as it's kept; more than any message has is all the same.
+fn saturated(space: usize) -> u16 {
+    u16::try_from(space).unwrap_or(u16::MAX)
 }

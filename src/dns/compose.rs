@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 
-use super::body::{AUTHORITATIVE, Draft, Extent, Head, RESPONSE, TRUNCATED, Turn};
+use super::body::{AUTHORITATIVE, Draft, Extent, Head, RESPONSE, TRUNCATED, Turn, shares_of, turn};
 use super::message::{ExtendedError, HEADER_LEN};
 use super::outcome::Outcome;
 use super::query::CLASS_IN;
@@ -241,9 +241,9 @@ impl<'a> Writer<'a> {
         match &set.varies {
             // One that others point into has its place.
             Varies::First(shares) if self.is_answer && owner_len == POINTER_LEN => {
-                let before = self.turns.last().map_or(0, |turn| turn.shares);
+                let before = self.turns.last().map_or(0, shares_of);
                 let (start, shares) = (start as u16, before.saturating_add(shares[index]));
-                self.turns.push(Turn { start, shares });
+                self.turns.push(turn(start, shares));
                 self.turns_end = self.out.len() as u16;
             }
             // The last 20 octets of an SOA are its numbers, the serial first.

@@ -161,6 +161,14 @@ mod linux {
             Ok(self.filled)
         }
 
+        /// The datagrams that came, as far as they were read.
+        pub(crate) fn queries(&self) -> impl Iterator<Item = &[u8]> {
+            self.incoming[..self.filled]
+                .iter()
+                .zip(&self.queries)
+                .map(|(header, query)| &query.0[..MAX_QUERY_LEN.min(header.msg_len as usize)])
+        }
+
         /// Datagram `index`, who sent it, and the buffer for its reply; `None`
         /// when it's too long to be a query or its sender can't be told.
         pub(crate) fn exchange(
@@ -315,6 +323,11 @@ mod portable {
             self.received = Some(socket.recv_from(&mut self.query)?);
             self.marked = false;
             Ok(1)
+        }
+
+        /// The query.
+        pub fn queries(&self) -> impl Iterator<Item = &[u8]> {
+            self.received.map(|(len, _)| &self.query[..len]).into_iter()
         }
 
         /// The query, who sent it, and the buffer for its reply.

@@ -174,14 +174,19 @@ pub(super) fn parse<'a>(
     }
 }
 
-/// Name and type of a message's question as they were sent, if it has one.
-pub(super) fn question(message: &[u8]) -> Option<(&[u8], RecordType)> {
+/// Reads a message's question alone, if it has one, into `qname`.
+pub(super) fn fold_question(message: &[u8], qname: &mut FoldedName) -> Option<RecordType> {
     let mut reader = Reader {
         message,
         at: HEADER_LEN,
     };
+    Some(reader.question(qname)?.0)
+}
+
+/// Name and type of a message's question as they were sent, if it has one.
+pub(super) fn question(message: &[u8]) -> Option<(&[u8], RecordType)> {
     let mut folded = FoldedName::default();
-    let (qtype, _) = reader.question(&mut folded)?;
+    let qtype = fold_question(message, &mut folded)?;
     let end = HEADER_LEN + folded.as_wire().len();
     Some((message.get(HEADER_LEN..end)?, qtype))
 }

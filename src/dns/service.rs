@@ -8,12 +8,16 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::answer::{Authority, Client, Scratch, Source, Summary, Verdict};
 use super::query::question;
 use crate::name::DomainName;
 use crate::telemetry::{Instruments, QueryMeter, QuerySampler, QuerySpan, Transport};
 use crate::time::Moment;
+
+/// How long answers given may go without being counted with their services.
+const SETTLE_EVERY: Duration = Duration::from_millis(100);
 
 /// The authority, and how it's watched. Shared by all workers.
 pub struct Service {
@@ -36,6 +40,7 @@ impl Service {
             meter: self.instruments.query_meter(),
             sampler: QuerySampler::new(self.trace_queries),
             now: self.authority.now(),
+            settle_at: self.authority.now(),
         }
     }
 }
@@ -48,6 +53,8 @@ pub struct Worker {
     sampler: QuerySampler,
     /// When the last answer was ready, which is when the next query is looked at.
     now: Moment,
+    /// When answers are counted with their services next, if not before.
+    settle_at: Moment,
 }
 
 impl Worker {
@@ -56,8 +63,23 @@ impl Worker {
         // The clock is read once here and once after each answer.
         self.now = self.service.authority.now();
         let result = batch(self);
-        self.scratch.settle();
+        if self.now >= self.settle_at || self.scratch.is_unsettled() {
+            self.settle();
+        }
         result
+    }
+
+    /// Counts the answers given with their services, which else is done with the
+    /// first batch after [`SETTLE_EVERY`]. To be called when nothing comes.
+    pub fn settle(&mut self) {
+        self.scratch.settle();
+        self.settle_at = self.now.after(SETTLE_EVERY);
+    }
+
+    /// Has the memory that answers to these queries will need fetched. Worth it
+    /// when there are several.
+    pub fn expect<'a>(&mut self, queries: impl Iterator<Item = &'a [u8]>) {
+        self.scratch.expect(queries);
     }
 
     /// Answers `query` into `reply`; says whether there is something to send.
@@ -132,7 +154,12 @@ impl Workers {
         self.0[MINE.get() % self.0.len()]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .batch(batch)
+            .batch(|worker| {
+                let result = batch(worker);
+                // Nobody may come by for long.
+                worker.settle();
+                result
+            })
     }
 }
 

@@ -68,7 +68,10 @@ pub fn run(socket: &UdpSocket, mut worker: Worker, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let count = match batch.receive(socket) {
             Ok(count) => count,
-            Err(error) if is_quiet(&error) => continue,
+            Err(error) if is_quiet(&error) => {
+                worker.settle();
+                continue;
+            }
             Err(error) => {
                 tracing::warn!(%error, "no datagrams could be taken");
                 std::thread::park_timeout(ERROR_PAUSE);
@@ -76,6 +79,9 @@ pub fn run(socket: &UdpSocket, mut worker: Worker, stop: &AtomicBool) {
             }
         };
         worker.batch(|worker| {
+            if count > 1 {
+                worker.expect(batch.queries());
+            }
             for index in 0..count {
                 answer(&mut batch, index, worker);
             }
