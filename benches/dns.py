@@ -26,7 +26,7 @@ sys.dont_write_bytecode = True
 
 from dns_data import Data
 from dns_load import Changes, Collector, dnsperf
-from dns_servers import OTHERS, Namebeat, NotStarted, Server, cpu_list, flags_of, version
+from dns_servers import OTHERS, Namebeat, NotStarted, Server, cpu_list, version
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = "cargo build --release --locked"
@@ -58,6 +58,9 @@ SIZES = {
 # Their answers don't fit 512 octets: asked with EDNS, too.
 TRUNCATED = ("per-service-50", "per-service-1000")
 
+# Every response is counted against its client's limit, and none is held back.
+LIMITING = ("--rate-limit", "1000000", "--rate-limit-loopback")
+
 COLUMNS = (
     f"{'':24} {'queries/s':>10} {'size':>6} {'CPU us':>7} {'user':>6} {'system':>6}"
     f" {'lost':>7} {'latency':>8} {'memory':>7}"
@@ -72,8 +75,8 @@ class Bench:
         self.running = []
         self.results = {}
         self.budgets = []
+        self.collector = None
         self.work = tempfile.mkdtemp(prefix="dns-bench-", dir=options.work_dir)
-        self.flags = flags_of(options.namebeat)
 
     # What scenarios are made of.
 
@@ -81,6 +84,12 @@ class Bench:
         services, instances = SIZES[scenario]
         print(f"\n== {scenario}: {services} services of {instances}", flush=True)
         return Data(os.path.join(self.work, scenario), services, instances).write()
+
+    def everything_on(self):
+        """Flags and environment with which metrics are exported and clients limited."""
+        if self.collector is None:
+            self.collector = Collector(self.options.load_cpus)
+        return {"flags": LIMITING, "env": otlp(self.collector)}
 
     def namebeat(self, data, label="namebeat", flags=(), env=None):
         flags = [*shlex.split(self.options.namebeat_args), *flags]
@@ -117,6 +126,8 @@ class Bench:
                 self.stop(server)
             except OSError as error:
                 print(f"{server.name}: {error}", file=sys.stderr)
+        if self.collector:
+            self.collector.stop()
         shutil.rmtree(self.work, ignore_errors=True)
 
     def ask(self, server, queries, **more):
@@ -171,7 +182,7 @@ class Bench:
     def compare(self, scenario):
         """UDP at saturation, namebeat and the others in turns."""
         data = self.data(scenario)
-        servers = [self.namebeat(data), *self.others(data)]
+        servers = [self.namebeat(data, **self.everything_on()), *self.others(data)]
         for server in servers:
             print(f"{server.name}: answers after {server.load_seconds:.1f} s")
         lanes = {server.name: (server, data.queries, {}) for server in servers}
@@ -191,11 +202,17 @@ class Bench:
             grown = servers[0].registered_kib
             print(f"memory: namebeat grew by {grown:.2f} KiB an instance while {data.total} registered")
             self.results[scenario]["kib_per_instance"] = grown
+        self.check_exports()
         self.stop(*servers)
+
+    def check_exports(self):
+        print(f"the collector took {self.collector.exports} exports")
+        if not self.collector.exports:
+            raise RuntimeError("nothing was exported, so the figures mean nothing")
 
     def tcp(self, scenario):
         data = self.data(scenario)
-        servers = [self.namebeat(data), *self.others(data)]
+        servers = [self.namebeat(data, **self.everything_on()), *self.others(data)]
         rounds = self.in_turns({s.name: (s, data.queries, {"mode": "tcp"}) for s in servers})
         self.table(scenario, rounds)
         for name in [server.name for server in servers[1:]]:
@@ -259,38 +276,37 @@ class Bench:
     def metrics(self, scenario):
         """What exporting, limiting and cookies cost, each against namebeat without."""
         data = self.data(scenario)
-        collector = Collector(self.options.load_cpus)
-        otlp = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_METRIC_EXPORT_INTERVAL": "1000"}
-        only_metrics = otlp | {"OTEL_TRACES_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
+        everything = self.everything_on()
+        all_signals = {key: value for key, value in everything["env"].items() if not key.endswith("_EXPORTER")}
         servers = {"off": self.namebeat(data, "off")}
-        servers["metrics"] = self.namebeat(data, "metrics", env=only_metrics)
-        servers["metrics, traces, logs"] = self.namebeat(data, "metrics, traces, logs", env=otlp)
-        limiting = ["--rate-limit", "100000000", "--rate-limit-loopback"]
-        if {"--rate-limit", "--rate-limit-loopback"} <= self.flags:
-            servers["rate limit"] = self.namebeat(data, "rate limit", limiting)
-        else:
-            print("rate limit: skipped, `namebeat serve --help` lists no --rate-limit and --rate-limit-loopback")
+        servers["metrics"] = self.namebeat(data, "metrics", env=everything["env"])
+        servers["metrics, traces, logs"] = self.namebeat(data, "metrics, traces, logs", env=all_signals)
+        servers["rate limit"] = self.namebeat(data, "rate limit", LIMITING)
         lanes = {name: (server, data.queries, {}) for name, server in servers.items()}
-        if "--cookies" in self.flags:
-            lanes["EDNS"] = (servers["off"], data.queries, {"extra": ["-e"]})
-            lanes["EDNS and cookie"] = (servers["off"], data.queries, {"extra": ["-E", "10:0123456789abcdef"]})
-        else:
-            print("cookies: skipped, `namebeat serve --help` lists no --cookies")
+        lanes["EDNS"] = (servers["off"], data.queries, {"extra": ["-e"]})
+        lanes["EDNS and cookie"] = (servers["off"], data.queries, {"extra": ["-E", "10:0123456789abcdef"]})
         rounds = self.in_turns(lanes)
         self.table(scenario, rounds)
         for name in [name for name in rounds if name != "off"]:
             base = "EDNS" if name == "EDNS and cookie" else "off"
             self.ratio(scenario, f"CPU a query, {name} / {base}", rounds[name], rounds[base], "cpu")
-        print(f"the collector took {collector.exports} exports")
-        collector.stop()
-        if not collector.exports:
-            raise RuntimeError("nothing was exported, so the figures mean nothing")
+        self.check_exports()
         self.stop(*servers.values())
 
     def run(self, scenario):
         special = {"tcp": self.tcp, "random": self.random, "changes": self.changes, "metrics": self.metrics}
         special.get(scenario, self.compare)(scenario)
         shutil.rmtree(os.path.join(self.work, scenario))
+
+
+def otlp(collector):
+    """The environment in which metrics go to a collector every second, and nothing else does."""
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+        "OTEL_TRACES_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+    }
 
 
 def row(name, figures):

@@ -299,12 +299,6 @@ class Namebeat(Server):
             raise NotStarted(f"{created} of {data.total} instances were registered")
 
 
-def flags_of(program):
-    """What `namebeat serve --help` says, to see which flags there are."""
-    done = subprocess.run([program, "serve", "--help"], capture_output=True, text=True, check=True)
-    return set(re.findall(r"--[a-z][a-z-]+", done.stdout))
-
-
 def cpu_list(text):
     """CPUs of a list such as `0,2-3`."""
     cpus = []
