@@ -129,6 +129,12 @@ impl Worker {
     }
 }
 
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.scratch.settle();
+    }
+}
+
 /// Workers for tasks that move between threads.
 pub struct Workers(Box<[Mutex<Worker>]>);
 

@@ -14,6 +14,7 @@ mod cli;
 mod collector;
 mod dig;
 mod examples;
+mod guard;
 mod harness;
 mod health;
 mod layers;
