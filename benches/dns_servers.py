@@ -1,7 +1,9 @@
 """The servers under test: how each is set up, started, watched and stopped."""
 
+import grp
 import http.client
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -114,6 +116,8 @@ def hickory(port, home, zone_file, workers):
 listen_addrs_ipv4 = ["127.0.0.1"]
 listen_port = {port}
 directory = "{home}"
+user = "{pwd.getpwuid(os.geteuid()).pw_name}"
+group = "{grp.getgrgid(os.getegid()).gr_name}"
 
 [[zones]]
 zone = "{ZONE}"
