@@ -298,6 +298,36 @@ pub struct Stats {
     pub by_protocol: BTreeMap<&'static str, usize>,
 }
 
+/// Answer to `GET /readyz`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Readiness {
+    /// `ready`.
+    pub status: &'static str,
+    /// The zones that DNS answers from.
+    pub zones: ZonesInUse,
+}
+
+/// The zones that DNS answers from; also the answer to `POST /v1/reload`.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct ZonesInUse {
+    /// How many, the discovery zone included.
+    pub count: usize,
+    /// When their files were read.
+    pub loaded_at: DateTime<Utc>,
+    /// Why what the files say now isn't in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<ReloadFailure>,
+}
+
+/// A reload that changed nothing.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct ReloadFailure {
+    /// When it was tried.
+    pub at: DateTime<Utc>,
+    /// What is wrong, with file, line and column where that applies.
+    pub error: String,
+}
+
 /// An error, as [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) wants it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Problem {

@@ -32,7 +32,7 @@
 //! | 4 | [`server`]: bind, build, spawn, drain |
 //! | 3 | [`config`]: file, environment, flags |
 //! | 2 | [`dns`], [`http`], [`health`]; they don't know each other |
-//! | 1 | [`registry`], then [`api`] |
+//! | 1 | [`registry`], [`reload`], then [`api`] |
 //! | 0 | [`accept`], [`name`], [`time`], [`telemetry`] |
 //!
 //! # What is absent
@@ -49,6 +49,7 @@ pub mod health;
 pub mod http;
 pub mod name;
 pub mod registry;
+pub mod reload;
 pub mod server;
 pub mod telemetry;
 pub mod time;

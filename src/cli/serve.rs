@@ -33,16 +33,26 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), CommandError
     // Before anything listens, so that no signal finds the default action.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let zone = config.zone.to_string();
     let server = Server::bind(config, telemetry.instruments())?;
     let stop = CancellationToken::new();
     let addresses = server.addresses().clone();
+    let reload = server.reload();
     let serving = tokio::spawn(server.run(stop.clone()));
     greet(&addresses, &zone);
     let stopping = async move {
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
-            _ = interrupt.recv() => tracing::info!("ctrl-c: draining"),
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
+                _ = interrupt.recv() => tracing::info!("ctrl-c: draining"),
+                _ = hangup.recv() => {
+                    // What comes of it is logged there.
+                    let _ = reload.reload().await;
+                    continue;
+                }
+            }
+            break;
         }
         stop.cancel();
     };

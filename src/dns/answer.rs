@@ -6,7 +6,6 @@
 //! decided there.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use super::basis::Basis;
 use super::body::{ASK_AGAIN, Draft, OPT_LEN, Opt};
@@ -19,6 +18,7 @@ use super::outcome::Outcome;
 use super::query::{CLASS_IN, Echo, FoldedName, Query, Unanswerable, fold_question, parse};
 use super::resolve::{Resolver, resolve};
 use super::rr::RecordType;
+use super::store::{Held, ZoneStore};
 use super::zones::Zones;
 use crate::registry::Registry;
 use crate::time::Moment;
@@ -106,6 +106,8 @@ pub struct Scratch {
     rng: fastrand::Rng,
     qname: FoldedName,
     draft: Draft,
+    /// The zones that `cache` was filled from.
+    held: Option<Held>,
     cache: Cache,
 }
 
@@ -141,7 +143,7 @@ impl Scratch {
 
 /// Everything answers are made of. Shared by all workers.
 pub struct Authority {
-    zones: Arc<Zones>,
+    zones: ZoneStore,
     registry: Registry,
     udp_payload: u16,
     guard: Guard,
@@ -150,9 +152,14 @@ pub struct Authority {
 impl Authority {
     /// Answers from `zones` and from what is registered, with at most
     /// `udp_payload` octets (512 to 65535) in a datagram, whom `guard` lets.
-    pub fn new(zones: Arc<Zones>, registry: Registry, udp_payload: u16, guard: Guard) -> Self {
+    pub fn new(
+        zones: impl Into<ZoneStore>,
+        registry: Registry,
+        udp_payload: u16,
+        guard: Guard,
+    ) -> Self {
         Self {
-            zones,
+            zones: zones.into(),
             registry,
             udp_payload: udp_payload.max(PLAIN_UDP_PAYLOAD),
             guard,
@@ -178,6 +185,7 @@ impl Authority {
             rng,
             qname,
             draft,
+            held,
             cache,
         } = scratch;
         let (echo, query) = match parse(message, qname) {
@@ -207,6 +215,10 @@ impl Authority {
             Allowance::Drop => return Verdict::HoldBack,
         }
         let room = room(&echo, client, opt);
+        let (zones, moved) = self.zones.hold(held);
+        if moved {
+            cache.clear();
+        }
         // Before any view: what is seen to stand later stood at this revision.
         let revision = self.registry.directory().revision();
         let at = At { now, revision };
@@ -232,7 +244,7 @@ impl Authority {
                 let text = "this server doesn't answer your network";
                 Outcome::refused(Rcode::REFUSED, ExtendedError::PROHIBITED, text)
             }
-            Ok(query) => self.look_up(query, qname, now, rng, &mut basis),
+            Ok(query) => self.look_up(zones, query, qname, now, rng, &mut basis),
         };
         let frame = Frame {
             qname: match echo.question {
@@ -256,14 +268,15 @@ impl Authority {
         })
     }
 
-    fn look_up(
+    fn look_up<'z>(
         &self,
+        zones: &'z Zones,
         query: &Query<'_>,
         qname: &FoldedName,
         now: Moment,
         rng: &mut fastrand::Rng,
         basis: &mut Basis,
-    ) -> Outcome<'_> {
+    ) -> Outcome<'z> {
         if query.qclass != CLASS_IN {
             let text = "only class IN is served";
             return Outcome::refused(Rcode::REFUSED, ExtendedError::NOT_SUPPORTED, text);
@@ -273,7 +286,7 @@ impl Authority {
             return Outcome::refused(Rcode::REFUSED, ExtendedError::NOT_SUPPORTED, text);
         }
         let resolver = Resolver {
-            zones: &self.zones,
+            zones,
             directory: self.registry.directory(),
             now,
             rng,

@@ -275,6 +275,14 @@ impl Cache {
         self.index.insert_unique(hash, place, rehash);
     }
 
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.settle();
+        self.index.clear();
+        self.entries.clear();
+        (self.hand, self.shortened, self.octets) = (0, 0, 0);
+    }
+
     /// Takes out the next entry that wasn't asked for since the hand came by.
     fn make_room(&mut self) {
         loop {

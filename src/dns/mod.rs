@@ -72,6 +72,7 @@ mod resolve;
 pub mod rr;
 pub mod service;
 mod step;
+pub mod store;
 pub mod stream;
 pub mod ttl;
 pub mod udp;

@@ -7,14 +7,16 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::discovery::SoaFields;
 use super::master::{self, MasterError};
+use super::owner::Owner;
 use super::rr::RecordType;
 use super::zone::{self, LoadError, Zone, ZoneError, ZoneKind};
-use crate::name::{DomainName, NameError};
+use crate::name::{DomainName, Labels, NameError, wire_is_within};
+use crate::registry::directory::Directory;
 use crate::registry::instance::Instance;
 
 /// REFRESH, RETRY and EXPIRE of the discovery zone, seconds, unless its file has an SOA.
@@ -68,14 +70,36 @@ pub enum ZoneLoadError {
     Zone(#[from] ZoneError),
 }
 
-impl Zones {
-    /// Loads the files of `dir`, if any, and makes the discovery zone `origin`,
-    /// whose server is found at `nameservers`. Gives back what is odd about the files.
+/// What zones are made of.
+#[derive(Clone, Debug)]
+pub struct ZoneSource {
+    /// Where the files of static zones are.
+    pub dir: Option<PathBuf>,
+    /// The discovery zone.
+    pub origin: DomainName,
+    /// Where this server is found, for a discovery zone whose file names none.
+    pub nameservers: Vec<IpAddr>,
+    /// TTL of negative answers from the discovery zone.
+    pub negative_ttl: Duration,
+}
+
+impl ZoneSource {
+    /// Loads all files and makes the discovery zone. Gives back what is odd about
+    /// the files, too.
     ///
     /// # Errors
     ///
     /// One file that is no zone is enough: a zone that is missing is an outage
     /// that nobody would see.
+    pub fn load(&self) -> Result<(Zones, Vec<String>), ZoneLoadError> {
+        let (dir, nameservers) = (self.dir.as_deref(), &self.nameservers);
+        Zones::load(dir, &self.origin, nameservers, self.negative_ttl)
+    }
+}
+
+impl Zones {
+    /// Loads the files of `dir`, if any, and makes the discovery zone `origin`,
+    /// whose server is found at `nameservers`: see [`ZoneSource::load`].
     pub fn load(
         dir: Option<&Path>,
         origin: &DomainName,
@@ -134,7 +158,7 @@ impl Zones {
     ///
     /// `name` is in uncompressed wire form and lower case.
     pub fn closest(&self, name: &[u8], qtype: RecordType) -> Option<Closest<'_>> {
-        let labels = crate::name::Labels::of_wire(name).count();
+        let labels = Labels::of_wire(name).count();
         let mut rest = name;
         let mut depth = labels;
         loop {
@@ -167,6 +191,27 @@ impl Zones {
         origin[0] != 0 && parent.is_some_and(|name| self.closest(name, RecordType::A).is_some())
     }
 
+    /// How many zones there are, the discovery zone included.
+    pub fn count(&self) -> usize {
+        self.others.len() + 1
+    }
+
+    /// A static name that something registered has, if there is one: what
+    /// [`Zones::collision`] looks for, the other way round.
+    pub fn taken(&self, directory: &Directory) -> Option<String> {
+        let zone = &self.discovery.origin;
+        let names = self.discovery.statics.iter().flat_map(Zone::names);
+        let origins = self.others.keys().map(DomainName::as_wire);
+        let mut inside = names
+            .chain(origins)
+            .filter(|name| name.len() > zone.as_wire().len())
+            .filter(|name| wire_is_within(name, zone.as_wire()));
+        let taken = inside.find(|name| is_registered(name, zone, directory))?;
+        DomainName::from_wire(taken)
+            .ok()
+            .map(|name| name.to_string())
+    }
+
     /// The static name that `instance` would stand beside, if there is one.
     pub fn collision(&self, instance: &Instance) -> Option<String> {
         let zone = &self.discovery.origin;
@@ -196,6 +241,24 @@ impl Zones {
             .flatten()
             .find(taken)
             .map(|name| name.to_string())
+    }
+}
+
+/// Whether `name`, one in `zone`, is that of a service, of an instance, or of a
+/// service by RFC 2782.
+fn is_registered(name: &[u8], zone: &DomainName, directory: &Directory) -> bool {
+    let own = &name[..name.len() - zone.as_wire().len()];
+    let labels: Vec<&[u8]> = Labels::of_wire(own).collect();
+    match Owner::parse(&labels) {
+        Owner::Instance { service, id } => directory
+            .service(service)
+            .is_some_and(|view| view.member(id).is_some()),
+        Owner::Service { service, selection } => directory.service(service).is_some_and(|view| {
+            view.members
+                .iter()
+                .any(|member| selection.is_reached_by(member.instance()))
+        }),
+        Owner::Apex | Owner::Transports | Owner::Unknown => false,
     }
 }
 

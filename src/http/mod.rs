@@ -26,7 +26,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -35,7 +35,9 @@ use axum::routing::{get, post};
 pub use self::serve::{MAX_CONNECTIONS, serve};
 
 use self::problem::Problem;
+use crate::api::Readiness;
 use crate::registry::Registry;
+use crate::reload::Reload;
 use crate::telemetry::Instruments;
 
 /// Most octets of a request's body.
@@ -48,6 +50,8 @@ pub struct Api {
     pub registry: Registry,
     /// What is counted.
     pub instruments: Arc<Instruments>,
+    /// Reloads zones.
+    pub reload: Reload,
 }
 
 /// The whole side port as one service; tests call it without a socket.
@@ -67,6 +71,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/services", get(services::list))
         .route("/v1/services/{name}", get(services::read))
         .route("/v1/stats", get(services::stats))
+        .route("/v1/reload", post(reload))
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
         .fallback(unknown_path)
@@ -83,9 +88,21 @@ async fn alive() -> Response {
     json::respond(StatusCode::OK, &serde_json::json!({"status": "alive"}))
 }
 
-/// The server may be sent queries and registrations.
-async fn ready() -> Response {
-    json::respond(StatusCode::OK, &serde_json::json!({"status": "ready"}))
+/// The server may be sent queries and registrations. That the files of zones are
+/// wrong doesn't change that: it answers from those it has.
+async fn ready(State(api): State<Api>) -> Response {
+    let zones = api.reload.zones();
+    let readiness = Readiness {
+        status: "ready",
+        zones,
+    };
+    json::respond(StatusCode::OK, &readiness)
+}
+
+/// `POST /v1/reload`.
+async fn reload(State(api): State<Api>) -> Result<Response, Problem> {
+    let zones = api.reload.reload().await?;
+    Ok(json::respond(StatusCode::OK, &zones))
 }
 
 async fn unknown_path(request: Request) -> Response {

@@ -7,6 +7,7 @@ use crate::api;
 use crate::registry::Stopped;
 use crate::registry::registration::InvalidField;
 use crate::registry::table::RegisterError;
+use crate::reload::ReloadError;
 
 /// An error on its way to the client.
 #[derive(Clone, Debug)]
@@ -120,6 +121,18 @@ impl From<RegisterError> for Problem {
             ),
         };
         problem.detail(error.to_string())
+    }
+}
+
+impl From<ReloadError> for Problem {
+    fn from(error: ReloadError) -> Self {
+        match error {
+            ReloadError::Zones(error) => {
+                let title = "The zones stay as they were";
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "zones", title).detail(error)
+            }
+            ReloadError::Stopped => Stopped.into(),
+        }
     }
 }
 

@@ -52,7 +52,6 @@ pub struct Registry {
     commands: mpsc::Sender<Command>,
     directory: Arc<Directory>,
     feed: Arc<Feed>,
-    collides: CollisionTest,
     clock: Clock,
 }
 
@@ -79,6 +78,7 @@ impl Registry {
             directory: directory.clone(),
             feed: feed.clone(),
             instruments,
+            collides,
             clock,
             revision,
         };
@@ -92,7 +92,6 @@ impl Registry {
             commands,
             directory,
             feed,
-            collides,
             clock,
         })
     }
@@ -129,29 +128,28 @@ impl Registry {
         instances: Vec<Instance>,
         replace: bool,
     ) -> Result<Vec<Result<Registered, RegisterError>>, Stopped> {
-        let mut results = Vec::with_capacity(instances.len());
-        let mut free = Vec::with_capacity(instances.len());
-        for instance in instances {
-            match (self.collides)(&instance) {
-                Some(name) => results.push(Some(Err(RegisterError::Collides(name)))),
-                None => {
-                    results.push(None);
-                    free.push(instance);
-                }
-            }
-        }
-        let mut registered = self
-            .send(|reply| Command::Register {
-                instances: free,
-                replace,
-                reply,
-            })
-            .await?
-            .into_iter();
-        results
-            .into_iter()
-            .map(|refused| refused.or_else(|| registered.next()).ok_or(Stopped))
-            .collect()
+        self.send(|reply| Command::Register {
+            instances,
+            replace,
+            reply,
+        })
+        .await
+    }
+
+    /// Runs `work` while nothing is registered or changed: all that was before is
+    /// published, and nothing that comes after is looked at yet.
+    pub async fn exclusively<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Directory) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        let (send, result) = oneshot::channel();
+        let work = move |directory: &Directory| drop(send.send(work(directory)));
+        self.send(|reply| Command::Exclusively {
+            work: Box::new(work),
+            reply,
+        })
+        .await?;
+        result.await.map_err(|_| Stopped)
     }
 
     /// Renews the lease of an instance and gives back the registration that has

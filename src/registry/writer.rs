@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
+use super::CollisionTest;
 use super::directory::Directory;
 use super::feed::{Feed, Verdict};
 use super::instance::Instance;
@@ -73,6 +74,11 @@ pub(super) enum Command {
         addresses: Arc<[IpAddr]>,
         reply: oneshot::Sender<bool>,
     },
+    /// Something to be done between two states.
+    Exclusively {
+        work: Box<dyn FnOnce(&Directory) + Send>,
+        reply: oneshot::Sender<bool>,
+    },
 }
 
 /// A result that waits for its publication.
@@ -104,6 +110,7 @@ pub(super) struct Writer {
     pub(super) directory: Arc<Directory>,
     pub(super) feed: Arc<Feed>,
     pub(super) instruments: Arc<Instruments>,
+    pub(super) collides: CollisionTest,
     pub(super) clock: Clock,
     pub(super) revision: u64,
 }
@@ -180,6 +187,11 @@ impl Writer {
                 addresses,
                 reply,
             } => Reply::Noted(reply, self.table.set_addresses(&entry, addresses)),
+            Command::Exclusively { work, reply } => {
+                self.publish();
+                work(&self.directory);
+                Reply::Noted(reply, true)
+            }
         }
     }
 
@@ -189,6 +201,10 @@ impl Writer {
         replace: bool,
         now: Moment,
     ) -> Result<Registered, RegisterError> {
+        // Here, so that static names and registered ones can't cross.
+        if let Some(name) = (self.collides)(&instance) {
+            return Err(RegisterError::Collides(name));
+        }
         let registered = self.table.register(instance, replace, now)?;
         let entry = registered.member.entry.clone();
         self.directory.enter(entry.clone());

@@ -111,6 +111,10 @@ pub(super) struct Counts {
     pub(super) instances: [AtomicU64; 2],
     /// Set, not added to.
     pub(super) services: AtomicU64,
+    /// Taken, failed.
+    pub(super) zone_reloads: [AtomicU64; 2],
+    /// Set, not added to.
+    pub(super) zones: AtomicU64,
     pub(super) check_requests: [AtomicU64; CHECK_KINDS.len()],
     pub(super) check_failures: [AtomicU64; CHECK_KINDS.len()],
     /// To passing, to failing.

@@ -19,6 +19,8 @@
 //! | `namebeat.registry.registration.duration` | histogram | `s` | | from a registration's command to its being durable and visible |
 //! | `namebeat.registry.instances` | gauge | `{instance}` | `state`: `listed`, `withdrawn` | instances registered, by whether DNS answers with them |
 //! | `namebeat.registry.services` | gauge | `{service}` | | services with at least one instance registered |
+//! | `namebeat.zones.reloads` | counter | `{reload}` | `result`: `loaded`, `failed` | times that the files of zones were read again, by whether they are in use |
+//! | `namebeat.zones` | gauge | `{zone}` | | zones that DNS answers from, the discovery zone included |
 //! | `namebeat.check.requests` | counter | `{request}` | `kind` | probes made |
 //! | `namebeat.check.failures` | counter | `{request}` | `kind` | probes failed |
 //! | `namebeat.check.duration` | histogram | `s` | `kind` | from a probe's start to its result |
@@ -184,6 +186,17 @@ impl Instruments {
     /// Says how many services there are now.
     pub fn set_services(&self, services: u64) {
         self.counts.services.store(services, Ordering::Relaxed);
+    }
+
+    /// Counts that the files of zones were read again, and whether they are in use.
+    pub fn zones_reloaded(&self, loaded: bool) {
+        let [taken, failed] = &self.counts.zone_reloads;
+        counts::add(if loaded { taken } else { failed }, 1);
+    }
+
+    /// Says how many zones DNS answers from now.
+    pub fn set_zones(&self, zones: u64) {
+        self.counts.zones.store(zones, Ordering::Relaxed);
     }
 
     /// Counts and measures a probe.

@@ -124,6 +124,16 @@ pub(super) fn registry(meter: &Meter, counts: &Arc<Counts>) {
     counter(meter, counts, name, "{publish}", meaning, |counts, to| {
         to.observe(counts::get(&counts.publishes), &[]);
     });
+    let name = "namebeat.zones.reloads";
+    let meaning = "Times that the files of zones were read again, by whether they are in use";
+    counter(meter, counts, name, "{reload}", meaning, |counts, to| {
+        observe_each(to, "result", &["loaded", "failed"], &counts.zone_reloads);
+    });
+    let name = "namebeat.zones";
+    let meaning = "Zones that DNS answers from";
+    gauge(meter, counts, name, "{zone}", meaning, |counts, to| {
+        to.observe(counts::get(&counts.zones), &[]);
+    });
     let name = "namebeat.registry.instances";
     let meaning = "Instances registered, by whether DNS answers with them";
     gauge(meter, counts, name, "{instance}", meaning, |counts, to| {

@@ -17,7 +17,7 @@
 //!   increase. While it is gone it keeps its seat until another needs it.
 //!
 //! Increases need the last count of every service, listed or not. That is 16
-//! octets each, kept by a hash of the name; those that aren't visited are
+//! octets each, twice over, kept by a hash of the name; those that aren't visited are
 //! forgotten at once, so the registry's limits are the limits here.
 //!
 //! Equal counts rank by name, so the table doesn't depend on the order of visits.
@@ -43,9 +43,14 @@ pub(super) struct Top {
     listed: BTreeMap<Box<str>, Listed>,
     other: u64,
     /// The counts of the last update, by the name's hash.
-    counts: HashMap<u64, u64>,
+    counts: Counts,
+    /// Those of the one before; what is left of them is the room.
+    before: Counts,
     hasher: RandomState,
 }
+
+/// Keys are hashes already, so they need only be spread.
+type Counts = HashMap<u64, u64, foldhash::fast::FixedState>;
 
 /// A service with a seat.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -65,7 +70,8 @@ impl Top {
             seats,
             listed: BTreeMap::new(),
             other: 0,
-            counts: HashMap::new(),
+            counts: Counts::default(),
+            before: Counts::default(),
             hasher: RandomState::default(),
         }
     }
@@ -74,7 +80,9 @@ impl Top {
     ///
     /// A second call for a name is ignored.
     pub(super) fn update(&mut self, now: u64, visit: impl FnOnce(&mut dyn FnMut(&str, u64))) {
-        let before = std::mem::take(&mut self.counts);
+        std::mem::swap(&mut self.counts, &mut self.before);
+        self.counts.clear();
+        let before = &self.before;
         for listed in self.listed.values_mut() {
             listed.latest = 0;
         }
@@ -89,12 +97,15 @@ impl Top {
                 .get(&key)
                 .and_then(|last| count.checked_sub(*last))
                 .unwrap_or(count);
-            match self.listed.get_mut(name) {
-                Some(listed) => {
-                    listed.queries = listed.queries.saturating_add(increase);
-                    listed.latest = increase;
+            // Of very many services few are asked in between.
+            if increase != 0 {
+                match self.listed.get_mut(name) {
+                    Some(listed) => {
+                        listed.queries = listed.queries.saturating_add(increase);
+                        listed.latest = increase;
+                    }
+                    None => self.other = self.other.saturating_add(increase),
                 }
-                None => self.other = self.other.saturating_add(increase),
             }
             if name != OTHER {
                 ranking.offer(name, count);

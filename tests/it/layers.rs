@@ -8,7 +8,7 @@ use std::path::Path;
 ///
 /// Two floors of that table are split here: `telemetry` may use `name` and
 /// `time`, and `registry` uses `api`.
-const FLOORS: [(&str, u8); 14] = [
+const FLOORS: [(&str, u8); 15] = [
     ("main", 8),
     ("cli", 7),
     ("server", 6),
@@ -17,6 +17,7 @@ const FLOORS: [(&str, u8); 14] = [
     ("http", 4),
     ("health", 4),
     ("registry", 3),
+    ("reload", 3),
     ("api", 2),
     ("telemetry", 1),
     ("accept", 0),

@@ -24,5 +24,6 @@ mod otlp;
 mod prepared;
 mod program;
 mod promises;
+mod reload;
 mod telemetry;
 mod zones;

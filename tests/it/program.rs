@@ -79,15 +79,20 @@ impl Program {
         }
     }
 
-    /// Sends `signal`, waits for the end, and gives back the exit code and what
-    /// else was written to stdout and stderr.
-    pub fn stop(mut self, signal: &str) -> (Option<i32>, String, String) {
+    /// Sends a signal.
+    pub fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill")
             .args(["-s", signal, &id])
             .status()
             .unwrap();
         assert!(sent.success());
+    }
+
+    /// Sends `signal`, waits for the end, and gives back the exit code and what
+    /// else was written to stdout and stderr.
+    pub fn stop(mut self, signal: &str) -> (Option<i32>, String, String) {
+        self.signal(signal);
         let (mut out, mut errors) = (String::new(), String::new());
         self.stdout.read_to_string(&mut out).unwrap();
         let mut stderr = self.child.stderr.take().unwrap();

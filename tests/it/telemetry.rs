@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use namebeat::http::{Api, router};
 use namebeat::registry::table::TableConfig;
+use namebeat::reload::Reloads;
 use namebeat::telemetry::{QuerySpan, Telemetry, Transport};
 use namebeat::time::Clock;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode as Status};
@@ -88,6 +89,7 @@ async fn http_spans_continue_the_callers_trace() {
     let app = router(Api {
         registry: registry.unwrap(),
         instruments: telemetry.instruments(),
+        reload: Reloads::new(1, chrono::Utc::now()).0,
     })
     .into_make_service_with_connect_info::<SocketAddr>();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -98,6 +98,11 @@ impl Zone {
         self.nodes[APEX].rrset(RecordType::SOA)
     }
 
+    /// The names that exist, empty ones between others included, in no order.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.index.keys().map(|name| &**name)
+    }
+
     /// How many names exist, empty non-terminals included.
     pub fn name_count(&self) -> usize {
         self.nodes.len()

@@ -41,6 +41,10 @@ fn record_everything(to: &Instruments) {
     to.set_instances(9, 9);
     to.set_instances(7, 1);
     to.set_services(4);
+    to.zones_reloaded(true);
+    to.zones_reloaded(false);
+    to.zones_reloaded(false);
+    to.set_zones(2);
     to.probed("http", true, Duration::from_millis(3));
     to.probed("http", false, Duration::from_secs(2));
     to.probed("smtp", true, Duration::from_millis(1));
@@ -116,6 +120,12 @@ fn metrics_arrive_with_exact_values() {
     );
     one("namebeat.registry.expiries", 3);
     one("namebeat.registry.publishes", 1);
+    one("namebeat.zones", 2);
+    each(
+        "namebeat.zones.reloads",
+        "result",
+        &[("loaded", 1), ("failed", 2)],
+    );
     each(
         "namebeat.registry.instances",
         "state",

@@ -5,6 +5,8 @@
 //! that load on the API doesn't slow answers down. When it's told to stop, the
 //! API ends first, and DNS answers until nobody can be waiting for a change.
 
+mod zones;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -16,15 +18,18 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::zones::{Files, ZoneKeeper};
 use crate::config::Config;
 use crate::dns::answer::Authority;
 use crate::dns::guard::Guard;
 use crate::dns::service::{Service, Worker, Workers};
-use crate::dns::zones::{ZoneLoadError, Zones};
+use crate::dns::store::ZoneStore;
+use crate::dns::zones::{ZoneLoadError, ZoneSource};
 use crate::dns::{stream, udp};
 use crate::health;
 use crate::http::{self, Api};
 use crate::registry::Registry;
+use crate::reload::{Reload, Reloads};
 use crate::telemetry::Instruments;
 use crate::time::Clock;
 
@@ -45,7 +50,9 @@ pub struct Server {
     http: std::net::TcpListener,
     addresses: Addresses,
     registry: Registry,
-    zones: Arc<Zones>,
+    zones: ZoneStore,
+    reload: Reload,
+    keeper: ZoneKeeper,
     instruments: Arc<Instruments>,
 }
 
@@ -80,7 +87,13 @@ impl Server {
     ///
     /// An address can't be had, or a zone file is wrong.
     pub fn bind(config: Config, instruments: Arc<Instruments>) -> Result<Self, ServeError> {
-        let zones = Arc::new(load_zones(&config)?);
+        let source = Arc::new(zone_source(&config));
+        // Before they are read: what changes meanwhile is a change.
+        let read = config.zones.as_deref().map(Files::of).unwrap_or_default();
+        let zones = zones::load(&source)?;
+        let count = zones.count();
+        instruments.set_zones(count as u64);
+        let zones = ZoneStore::from(Arc::new(zones));
         let dns = config
             .dns
             .iter()
@@ -101,11 +114,20 @@ impl Server {
         let statics = zones.clone();
         let registry = Registry::start(
             config.table.clone(),
-            Arc::new(move |instance| statics.collision(instance)),
+            Arc::new(move |instance| statics.current().collision(instance)),
             instruments.clone(),
             Clock::start(),
         )
         .map_err(ServeError::Start)?;
+        let (reload, reloads) = Reloads::new(count, registry.wall(registry.now()));
+        let keeper = ZoneKeeper {
+            source,
+            store: zones.clone(),
+            registry: registry.clone(),
+            instruments: instruments.clone(),
+            reloads,
+            read,
+        };
         let directory = registry.directory().clone();
         instruments.watch_services(move |show| directory.each_queries(show));
         Ok(Self {
@@ -115,6 +137,8 @@ impl Server {
             addresses,
             registry,
             zones,
+            reload,
+            keeper,
             instruments,
         })
     }
@@ -127,6 +151,11 @@ impl Server {
     /// The registry, for programs that the server is part of.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// Reloads the zones, for whoever takes signals.
+    pub fn reload(&self) -> Reload {
+        self.reload.clone()
     }
 
     /// Serves until `stop` is cancelled, then drains.
@@ -151,7 +180,13 @@ impl Server {
         let api = Api {
             registry: self.registry.clone(),
             instruments: self.instruments.clone(),
+            reload: self.reload,
         };
+        let kept = self.keeper.run(stop.clone());
+        parts.spawn(async {
+            kept.await;
+            Ok(())
+        });
         let listener = TcpListener::from_std(self.http).map_err(ServeError::Start)?;
         let served = http::serve(listener, api, stop.clone());
         parts.spawn(async {
@@ -303,18 +338,13 @@ fn bind_dns(address: SocketAddr, workers: usize) -> io::Result<DnsSockets> {
     }
 }
 
-fn load_zones(config: &Config) -> Result<Zones, ServeError> {
-    let nameservers: Vec<_> = config.dns.iter().map(SocketAddr::ip).collect();
-    let (zones, warnings) = Zones::load(
-        config.zones.as_deref(),
-        &config.zone,
-        &nameservers,
-        config.table.negative_ttl,
-    )?;
-    for warning in warnings {
-        tracing::warn!("{warning}");
+fn zone_source(config: &Config) -> ZoneSource {
+    ZoneSource {
+        dir: config.zones.clone(),
+        origin: config.zone.clone(),
+        nameservers: config.dns.iter().map(SocketAddr::ip).collect(),
+        negative_ttl: config.table.negative_ttl,
     }
-    Ok(zones)
 }
 
 /// Checks settings and zones as far as that goes without a socket.
@@ -323,7 +353,8 @@ fn load_zones(config: &Config) -> Result<Zones, ServeError> {
 ///
 /// A zone file is wrong.
 pub fn check(config: &Config) -> Result<(), ServeError> {
-    load_zones(config).map(|_| ())
+    zones::load(&zone_source(config))?;
+    Ok(())
 }
 
 /// What the end of a part means that nobody asked to end.
