@@ -5,9 +5,12 @@
 //! cargo bench --bench answer -- srv
 //! ```
 //!
-//! Each question is asked twice: as a *hit*, by a worker that has answered it
-//! before, and as a *miss*, by one that has answered nothing. Of names that
-//! don't exist so many are asked for in turn that none can be remembered.
+//! Each question is asked in three ways: as a *hit*, of a worker that keeps answers
+//! and has answered it before; as a *miss*, of one that keeps none, so that it's
+//! looked up and composed each time; and as a *kept* one, of a worker with so little
+//! room that each answer is made, kept, and another one taken out. Of names that don't
+//! exist so many are asked for in turn that none can be remembered. *parse* is what
+//! reading a question costs, and writing a response without records.
 
 use std::hint::black_box;
 use std::net::IpAddr;
@@ -16,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::measurement::WallTime;
-use criterion::{BatchSize, BenchmarkGroup, Criterion};
+use criterion::{BenchmarkGroup, Criterion};
 use namebeat::api::Registration;
 use namebeat::dns::access::Access;
 use namebeat::dns::answer::{Authority, Client, DEFAULT_UDP_PAYLOAD, Scratch, Verdict};
@@ -82,52 +85,32 @@ fn bench(criterion: &mut Criterion) {
         ("static_a", vec![query("www.corp.example", A)]),
         ("truncated_a_of_1000", vec![query("many.svc.internal", A)]),
         ("refused", vec![query("www.example.com", A)]),
+        ("parse", vec![notify()]),
         ("formerr", vec![malformed()]),
     ];
     for (name, queries) in &cases {
         let mut group = criterion.benchmark_group(*name);
-        hit(&mut group, &authority, queries);
-        miss(&mut group, &authority, queries);
+        ask(&mut group, "hit", 64 << 20, &authority, queries);
+        ask(&mut group, "miss", 0, &authority, queries);
+        // Room for a handful of answers.
+        ask(&mut group, "kept", 8 << 10, &authority, queries);
         group.finish();
     }
 }
 
-/// What a worker keeps between queries, with or without room for answers.
-enum Memory {
-    /// As a worker of the server has it.
-    Kept,
-    /// None: every answer is made from the registry or a zone.
-    Nothing,
-}
-
-/// The one place that says how a worker with and without memory is made.
-fn scratch(memory: &Memory) -> Scratch {
-    match memory {
-        Memory::Kept => Scratch::with_cache(64 << 20),
-        Memory::Nothing => Scratch::default(),
-    }
-}
-
-/// One worker answers all.
-fn hit(group: &mut BenchmarkGroup<'_, WallTime>, authority: &Authority, queries: &[Vec<u8>]) {
-    let mut scratch = scratch(&Memory::Kept);
+/// One worker, that keeps so many octets of answers, answers all in turn.
+fn ask(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    cache: usize,
+    authority: &Authority,
+    queries: &[Vec<u8>],
+) {
+    let mut scratch = Scratch::with_cache(cache);
     let mut reply = Vec::with_capacity(1 << 16);
     let mut queries = queries.iter().cycle();
-    group.bench_function("hit", |bencher| {
+    group.bench_function(name, |bencher| {
         bencher.iter(|| answer(authority, queries.next(), &mut scratch, &mut reply));
-    });
-}
-
-/// Each is answered by a worker that has answered nothing before.
-fn miss(group: &mut BenchmarkGroup<'_, WallTime>, authority: &Authority, queries: &[Vec<u8>]) {
-    let mut reply = Vec::with_capacity(1 << 16);
-    let mut queries = queries.iter().cycle();
-    group.bench_function("miss", |bencher| {
-        bencher.iter_batched_ref(
-            || scratch(&Memory::Nothing),
-            |scratch| answer(authority, queries.next(), scratch, &mut reply),
-            BatchSize::SmallInput,
-        );
     });
 }
 
@@ -214,5 +197,12 @@ fn query(name: &str, qtype: u16) -> Vec<u8> {
 fn malformed() -> Vec<u8> {
     let mut octets = query("s1.svc.internal", A);
     octets[5] = 2;
+    octets
+}
+
+/// A query whose opcode is refused once its question and its OPT are read.
+fn notify() -> Vec<u8> {
+    let mut octets = query("_http._tcp.s1.svc.internal", SRV);
+    octets[2] = 4 << 3;
     octets
 }

@@ -37,6 +37,8 @@ CPU_BUDGETS = {"knot": 0.80, "nsd": 0.85, "gdnsd": 1.0}
 TCP_BUDGET = 1.0
 # Most CPU of a name that doesn't exist, relative to the mix.
 RANDOM_BUDGET = 1.3
+# Most MiB that a flood of them may cost: less than the noise of an allocator and of page counts.
+RANDOM_MIB = 1.0
 # Most CPU of the threads that answer while the registry changes, relative to quiet.
 CHANGES_BUDGET = 1.2
 CHANGES_RATE = 10_000
@@ -44,6 +46,7 @@ CHANGES_RATE = 10_000
 # Services and instances of each.
 SIZES = {
     "hit": (1000, 5),
+    "instances-1k": (200, 5),
     "instances-100k": (20_000, 5),
     "instances-1m": (200_000, 5),
     "per-service-1": (5000, 1),
@@ -241,6 +244,7 @@ class Bench:
         print(f"memory: {before / 1024:.1f} MiB before, {grown:+.1f} MiB after {asked} random names")
         self.results[scenario]["grown_mib"] = grown
         self.budget(scenario, "random / hit", RANDOM_BUDGET, middle)
+        self.budget(scenario, "MiB for random names", RANDOM_MIB, grown)
         self.stop(server)
 
     def changes(self, scenario):

@@ -213,10 +213,21 @@ impl DomainName {
 
     /// Puts `label` (1 to 63 octets) in front.
     pub fn prepend(&self, label: &[u8]) -> Result<Self, NameError> {
-        let mut wire = Vec::with_capacity(1 + label.len() + self.0.len());
-        push_label(&mut wire, label)?;
+        self.prepend_all(&[label])
+    }
+
+    /// Puts labels (1 to 63 octets each) in front, in their order.
+    pub fn prepend_all(&self, labels: &[&[u8]]) -> Result<Self, NameError> {
+        let len: usize = labels.iter().map(|label| 1 + label.len()).sum();
+        let mut wire = Vec::with_capacity(len + self.0.len());
+        for label in labels {
+            push_label(&mut wire, label)?;
+        }
         wire.extend_from_slice(&self.0);
-        Self::from_wire(&wire)
+        match wire.len() > MAX_NAME_LEN {
+            true => Err(NameError::TooLong),
+            false => Ok(Self(wire.into())),
+        }
     }
 
     /// The wire form: 1 to 255 octets, ending in the root's zero.

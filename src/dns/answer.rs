@@ -203,6 +203,8 @@ impl Authority {
         };
         let qtype = query.as_ref().map_or(RecordType(0), |query| query.qtype);
         match self.guard.allowance(client, standing, now) {
+            // An error is no longer than what asks again would be.
+            Allowance::Slip if query.is_err() => {}
             Allowance::Send => {}
             Allowance::Slip => {
                 ASK_AGAIN.write(&echo, opt, 0, rng, out);

@@ -39,9 +39,9 @@ impl Seen {
         self.slot.generation() == self.generation
     }
 
-    /// Answers counted so far.
+    /// Answers counted that weren't reported yet.
     pub(super) fn counted(&self) -> u64 {
-        self.slot.queries()
+        self.slot.unreported_queries()
     }
 
     /// Counts answers given from it.
@@ -72,7 +72,9 @@ impl Basis {
         // which costs one answer made in vain.
         let generation = slot.generation();
         let view = slot.view();
-        if self.views.len() == MAX_VIEWS {
+        // One that has ended since it was found doesn't tell when the service
+        // comes back, for that is in another slot then.
+        if slot.is_gone() || self.views.len() == MAX_VIEWS {
             self.discard();
         } else if !self.views.iter().any(|seen| Arc::ptr_eq(&seen.slot, &slot)) {
             self.views.push(Seen { slot, generation });

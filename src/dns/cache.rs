@@ -35,6 +35,10 @@ const INDEX_OCTETS: usize = 12;
 /// Largest part of the whole that one entry may take.
 const MAX_PART: usize = 8;
 
+/// Entries that the hand passes at most to find one, so that no answer waits for
+/// a long way round.
+const MAX_STEPS: usize = 64;
+
 /// Most answers that are counted together.
 const MAX_UNCOUNTED: usize = 1024;
 
@@ -167,7 +171,8 @@ impl Cache {
             .place(question, None, at)
             .filter(|place| self.entries[*place].fits(room))
             .or_else(|| self.shortened_place(question, room, at))?;
-        let prepared = &mut self.entries[place];
+        // What is said for a reason takes room that a plain client's answer hasn't.
+        let prepared = self.entries.get_mut(place).filter(|kept| kept.fits(room))?;
         prepared.is_used = true;
         prepared.given += 1;
         if prepared.given == 1 {
@@ -218,6 +223,9 @@ impl Cache {
         basis: Basis,
         revision: u64,
     ) {
+        if self.limit == 0 {
+            return;
+        }
         let shortened = match draft.head.extent {
             Extent::Whole => None,
             Extent::Essential => Some(None),
@@ -283,9 +291,10 @@ impl Cache {
         (self.hand, self.shortened, self.octets) = (0, 0, 0);
     }
 
-    /// Takes out the next entry that wasn't asked for since the hand came by.
+    /// Takes out the next entry that wasn't asked for since the hand came by, or the
+    /// last of [`MAX_STEPS`] that were.
     fn make_room(&mut self) {
-        loop {
+        for step in 1.. {
             if self.hand >= self.entries.len() {
                 self.hand = 0;
             }
@@ -293,7 +302,7 @@ impl Cache {
             let Some(prepared) = self.entries.get_mut(self.hand) else {
                 return;
             };
-            if !prepared.is_used {
+            if !prepared.is_used || step == MAX_STEPS {
                 return self.remove(self.hand);
             }
             prepared.is_used = false;

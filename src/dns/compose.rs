@@ -27,6 +27,9 @@ const MAX_POINTER: usize = 0x3fff;
 /// Most octets of an extended error's text, so that it can't crowd out records.
 const MAX_EXTRA_TEXT: usize = 200;
 
+/// Names of a response, usually.
+const NAMES: usize = 14;
+
 /// Octets of a name that only points at an earlier one.
 const POINTER_LEN: usize = 2;
 
@@ -281,6 +284,9 @@ impl<'a> Writer<'a> {
     fn note(&mut self, name: &'a [u8], at: usize) {
         let offset = self.base + at;
         if offset <= MAX_POINTER {
+            if self.names.is_empty() {
+                self.names.reserve(NAMES);
+            }
             // The first place is as good as any later one.
             self.names.entry(name).or_insert(offset as u16);
         }

@@ -2,8 +2,9 @@
 //!
 //! A datagram's source can be forged, so an answer may hit somebody who never
 //! asked. Each network may have so many answers a second; above that it gets
-//! truncated ones, which are no longer than their queries: whoever asks really
-//! asks again over TCP, and for an attacker there is nothing left to amplify.
+//! truncated ones, which are no longer than their queries but for 16 octets of a
+//! cookie where one was asked for: whoever asks really asks again over TCP, and for
+//! an attacker there is nothing left to amplify.
 //!
 //! A network's account is one number: the time at which all it was sent will have
 //! been paid for at its rate (the generic cell rate algorithm, ITU-T I.371).

@@ -102,8 +102,10 @@ impl<'z> Outcome<'z> {
     /// can ask for without end, names and types that don't exist.
     pub(super) fn is_kept(&self, qtype: RecordType) -> bool {
         match self {
-            Self::Hit { .. } | Self::Referral { .. } => true,
-            Self::NoData { .. } => qtype.mnemonic().is_some(),
+            Self::Hit { answer, .. } if answer.iter().any(|set| set.rtype == qtype) => true,
+            Self::Hit { .. } | Self::Referral { .. } | Self::NoData { .. } => {
+                qtype.mnemonic().is_some()
+            }
             Self::NxDomain { .. } | Self::YxDomain { .. } | Self::Refused { .. } => false,
         }
     }

@@ -9,7 +9,6 @@
 //!
 //! [RFC 2782]: https://www.rfc-editor.org/rfc/rfc2782
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -20,6 +19,9 @@ use super::ttl::Ttl;
 use crate::name::{DomainName, NameError};
 use crate::registry::view::Member;
 use crate::time::Moment;
+
+/// Records among which an equal one is looked for one by one.
+const FEW: usize = 16;
 
 /// Instances that records are made of, and what holds for all of them.
 pub(super) struct Source<'a> {
@@ -110,10 +112,11 @@ impl<'a> Source<'a> {
         let mut set = RrSet::new(owner, rtype, ttl);
         // One draw an instance: its addresses share it, however many they are,
         // and the first of them has the instance's share of first places.
+        let alone = self.members.len() == 1;
         let mut keyed: Vec<(f64, u32, IpAddr)> = drawn
             .flat_map(|(member, _)| {
                 let weight = member.instance().weight.max(1);
-                let key = draw(weight, maker.rng);
+                let key = if alone { 0.0 } else { draw(weight, maker.rng) };
                 let addresses = member.addresses.iter().copied().filter(of_family);
                 let shares = std::iter::once(u32::from(weight)).chain(std::iter::repeat(0));
                 addresses
@@ -122,19 +125,24 @@ impl<'a> Source<'a> {
             })
             .collect();
         keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let mut places = HashMap::with_capacity_and_hasher(keyed.len(), Seeded::default());
+        let few = keyed.len() <= FEW;
+        let mut places: HashMap<IpAddr, usize, Seeded> = HashMap::default();
         let mut shares: Vec<u32> = Vec::with_capacity(keyed.len());
         for (_, share, ip) in keyed {
-            match places.entry(ip) {
+            let octets: &[u8] = match &ip {
+                IpAddr::V4(ip) => &ip.octets(),
+                IpAddr::V6(ip) => &ip.octets(),
+            };
+            let known = match few {
+                true => set.iter().position(|known| known == octets),
+                false => places.insert(ip, *places.get(&ip).unwrap_or(&shares.len())),
+            };
+            match known {
                 // An address that several have is first for each of them.
-                Entry::Occupied(place) => shares[*place.get()] += share,
-                Entry::Vacant(place) => {
-                    place.insert(shares.len());
+                Some(place) => shares[place] += share,
+                None => {
                     shares.push(share);
-                    match ip {
-                        IpAddr::V4(ip) => set.push_distinct(&ip.octets()),
-                        IpAddr::V6(ip) => set.push_distinct(&ip.octets()),
-                    }
+                    set.push_distinct(octets);
                 }
             }
         }
@@ -154,21 +162,25 @@ impl<'a> Source<'a> {
         let mut set = RrSet::new(owner, RecordType::SRV, self.ttl_of_all(maker.basis));
         let mut order: Vec<&'a Member> = self.members.iter().map(|(member, _)| *member).collect();
         maker.rng.shuffle(&mut order);
-        let mut seen = HashSet::with_capacity_and_hasher(order.len(), Seeded::default());
+        let few = order.len() <= FEW;
+        let mut seen: HashSet<Vec<u8>, Seeded> = HashSet::default();
+        let mut rdata = Vec::new();
         order.retain(|member| {
             let Ok(target) = target(member, zone) else {
                 return false;
             };
             let instance = member.instance();
-            let mut rdata = Vec::with_capacity(6 + target.as_wire().len());
+            rdata.clear();
             for word in [instance.priority, instance.weight, port(member)] {
                 rdata.extend_from_slice(&word.to_be_bytes());
             }
             rdata.extend_from_slice(target.as_wire());
-            let new = !seen.contains(&rdata);
+            if few {
+                return set.push(&rdata);
+            }
+            let new = seen.insert(rdata.clone());
             if new {
                 set.push_distinct(&rdata);
-                seen.insert(rdata);
             }
             new
         });
@@ -215,8 +227,8 @@ pub(super) fn target(member: &Member, zone: &DomainName) -> Result<DomainName, N
 /// `I.S.Z`.
 pub(super) fn own_name(member: &Member, zone: &DomainName) -> Result<DomainName, NameError> {
     let instance = member.instance();
-    zone.prepend(instance.service.as_str().as_bytes())?
-        .prepend(instance.id.as_str().as_bytes())
+    let labels = [instance.id.as_str(), instance.service.as_str()];
+    zone.prepend_all(&labels.map(str::as_bytes))
 }
 
 /// A sort key that puts `weight` in front of others with its share of

@@ -123,6 +123,7 @@ impl Worker {
             }
             Verdict::HoldBack => {
                 self.meter.limited(transport);
+                self.meter.dropped(transport);
                 false
             }
         }

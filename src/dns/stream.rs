@@ -23,7 +23,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::Client;
@@ -171,22 +171,26 @@ impl Connection {
     /// Answers until the client ends, is silent for too long, or `stop` is
     /// cancelled. What has come until then is answered.
     async fn serve(mut self, stop: CancellationToken) -> io::Result<()> {
+        // When the rest of a query that has begun must be there.
+        let mut rest_by = None;
         loop {
             while self.next_frame().is_some() {
                 let workers = self.workers.clone();
                 workers.batch(|worker| self.answer_batch(worker));
                 self.flush().await?;
             }
+            if self.taken > 0 {
+                rest_by = None;
+            }
             self.input.drain(..self.taken);
             self.taken = 0;
-            let patience = if self.input.is_empty() {
-                IDLE_TIMEOUT
-            } else {
-                READ_TIMEOUT
+            let until = match self.input.is_empty() {
+                true => Instant::now() + IDLE_TIMEOUT,
+                false => *rest_by.get_or_insert_with(|| Instant::now() + READ_TIMEOUT),
             };
             // A half-closed connection still gets its answers: they're out by now.
             let read = stop
-                .run_until_cancelled(timeout(patience, self.read()))
+                .run_until_cancelled(timeout_at(until, self.read()))
                 .await;
             let more = match read {
                 Some(Ok(read)) => read?,

@@ -28,6 +28,10 @@ const LOOK_UP: Duration = Duration::from_millis(200);
 /// Pause after an error that isn't about one datagram.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
+/// Most batches that are answered after a worker was told to stop: what a socket's
+/// buffer holds, so that nobody who goes on asking keeps it.
+const LAST_BATCHES: usize = 1024;
+
 /// Octets of a socket's receive buffer that are asked for; the system may give less.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
@@ -62,32 +66,39 @@ fn bind_one(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Answers what comes to `socket` until `stop` is set.
+/// Answers what comes to `socket` until `stop` is set, and what has come until then.
 pub fn run(socket: &UdpSocket, mut worker: Worker, stop: &AtomicBool) {
     let mut batch = Batch::new(BATCH);
     while !stop.load(Ordering::Relaxed) {
-        let count = match batch.receive(socket) {
-            Ok(count) => count,
-            Err(error) if is_quiet(&error) => {
-                worker.settle();
-                continue;
-            }
+        match batch.receive(socket) {
+            Ok(count) => answer_all(socket, &mut batch, count, &mut worker),
+            Err(error) if is_quiet(&error) => worker.settle(),
             Err(error) => {
                 tracing::warn!(%error, "no datagrams could be taken");
                 std::thread::park_timeout(ERROR_PAUSE);
-                continue;
             }
-        };
-        worker.batch(|worker| {
-            if count > 1 {
-                worker.expect(batch.queries());
-            }
-            for index in 0..count {
-                answer(&mut batch, index, worker);
-            }
-        });
-        batch.send(socket);
+        }
     }
+    if socket.set_nonblocking(true).is_ok() {
+        for _ in 0..LAST_BATCHES {
+            match batch.receive(socket) {
+                Ok(count) => answer_all(socket, &mut batch, count, &mut worker),
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+fn answer_all(socket: &UdpSocket, batch: &mut Batch, count: usize, worker: &mut Worker) {
+    worker.batch(|worker| {
+        if count > 1 {
+            worker.expect(batch.queries());
+        }
+        for index in 0..count {
+            answer(batch, index, worker);
+        }
+    });
+    batch.send(socket);
 }
 
 /// Nothing came in time, a signal did, or an earlier reply found nobody.

@@ -23,6 +23,8 @@ pub struct Directory {
     services: NameMap<ServiceName, Arc<Slot>>,
     entries: NameMap<InstanceId, Arc<Entry>>,
     revision: AtomicU64,
+    /// DNS queries answered from services that have ended, not reported yet.
+    ended: Arc<AtomicU64>,
     listed: AtomicUsize,
     registered: AtomicUsize,
 }
@@ -30,11 +32,28 @@ pub struct Directory {
 /// Where a service's current view is found.
 #[derive(Debug)]
 pub struct Slot {
-    /// Moves with every view that is published here.
+    /// Moves with every view that is published here, to [`GONE`] at the end.
     generation: AtomicU64,
-    /// DNS queries answered from this service's views.
+    /// DNS queries answered from this service's views, not reported yet.
     queries: AtomicU64,
+    /// Those that were.
+    reported: AtomicU64,
+    /// Where queries go that are counted when the service has ended.
+    ended: Arc<AtomicU64>,
     view: Mutex<Arc<ServiceView>>,
+}
+
+/// The generation of a slot that is its service's no more: if the service comes
+/// back, it has another one.
+const GONE: u64 = u64::MAX;
+
+/// DNS queries answered from a service.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Queries {
+    /// Since it was registered.
+    pub all: u64,
+    /// Since they were last reported.
+    pub new: u64,
 }
 
 impl Slot {
@@ -52,19 +71,56 @@ impl Slot {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Counts DNS queries answered from the view.
-    pub fn count_queries(&self, more: u64) {
-        self.queries.fetch_add(more, Ordering::Relaxed);
+    /// Whether the service has ended, so that no later view will be seen here.
+    pub fn is_gone(&self) -> bool {
+        self.generation() == GONE
     }
 
-    /// DNS queries answered since the service is known.
-    pub fn queries(&self) -> u64 {
+    /// Counts DNS queries answered from the view.
+    pub fn count_queries(&self, more: u64) {
+        self.queries.fetch_add(more, Ordering::SeqCst);
+        // Either this sees the end, or the end sees what was added.
+        if self.generation.load(Ordering::SeqCst) == GONE {
+            self.hand_over_queries();
+        }
+    }
+
+    /// DNS queries answered that weren't reported yet.
+    pub fn unreported_queries(&self) -> u64 {
         self.queries.load(Ordering::Relaxed)
+    }
+
+    fn report_queries(&self) -> Queries {
+        let new = self.queries.swap(0, Ordering::SeqCst);
+        let before = self.reported.fetch_add(new, Ordering::Relaxed);
+        Queries {
+            all: before + new,
+            new,
+        }
+    }
+
+    fn hand_over_queries(&self) {
+        let left = self.queries.swap(0, Ordering::SeqCst);
+        self.ended.fetch_add(left, Ordering::Relaxed);
     }
 
     fn publish(&self, view: Arc<ServiceView>) {
         *self.view.lock().unwrap_or_else(PoisonError::into_inner) = view;
         self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Ends it. Whoever still holds it holds no more than the slot.
+    fn end(&self, revision: u64) {
+        self.generation.store(GONE, Ordering::SeqCst);
+        self.hand_over_queries();
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        *view = Arc::new(ServiceView {
+            service: view.service.clone(),
+            revision,
+            ttl: view.ttl,
+            negative_ttl: view.negative_ttl,
+            members: Box::default(),
+        });
     }
 }
 
@@ -96,11 +152,14 @@ impl Directory {
             .collect()
     }
 
-    /// Shows the name of every service with its DNS queries answered, in no order.
-    pub fn each_queries(&self, show: &mut dyn FnMut(&str, u64)) {
+    /// Reports the DNS queries answered from each service, in no order, and under
+    /// no name those of services that have ended. Each query is reported once.
+    pub fn report_queries(&self, report: &mut dyn FnMut(&str, Queries)) {
         for (name, slot) in &self.services.pin() {
-            show(name.as_str(), slot.queries());
+            report(name.as_str(), slot.report_queries());
         }
+        let new = self.ended.swap(0, Ordering::Relaxed);
+        report("", Queries { all: 0, new });
     }
 
     /// The current registration of an instance.
@@ -148,6 +207,8 @@ impl Directory {
                             let slot = Slot {
                                 generation: AtomicU64::new(0),
                                 queries: AtomicU64::new(0),
+                                reported: AtomicU64::new(0),
+                                ended: self.ended.clone(),
                                 view: Mutex::new(Arc::new(view)),
                             };
                             services.insert(name, Arc::new(slot));
@@ -156,7 +217,7 @@ impl Directory {
                 }
                 Change::Gone(service) => {
                     if let Some(slot) = services.remove(&service) {
-                        slot.generation.fetch_add(1, Ordering::Release);
+                        slot.end(revision);
                     }
                 }
             }
@@ -188,4 +249,60 @@ pub(super) enum Change {
     View(ServiceView),
     /// Nothing of it is left.
     Gone(ServiceName),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn view(revision: u64) -> ServiceView {
+        ServiceView {
+            service: "web".parse().unwrap(),
+            revision,
+            ttl: Duration::from_secs(5),
+            negative_ttl: Duration::from_secs(2),
+            members: Box::default(),
+        }
+    }
+
+    fn reported(directory: &Directory) -> Vec<(String, Queries)> {
+        let mut reported = Vec::new();
+        directory.report_queries(&mut |name, queries| reported.push((name.to_owned(), queries)));
+        reported
+    }
+
+    #[test]
+    fn a_slot_never_comes_back() {
+        let directory = Directory::starting_at(0);
+        directory.publish(1, vec![Change::View(view(1))]);
+        let first = directory.slot("web").unwrap();
+        let seen = first.generation();
+        directory.publish(2, vec![Change::Gone("web".parse().unwrap())]);
+        assert!(first.is_gone() && first.generation() != seen);
+        assert_eq!(first.view().revision, 2, "its members are let go of");
+        directory.publish(3, vec![Change::View(view(3))]);
+        assert!(first.is_gone());
+        assert!(!directory.slot("web").unwrap().is_gone());
+    }
+
+    #[test]
+    fn each_query_is_reported_once() {
+        let directory = Directory::starting_at(0);
+        directory.publish(1, vec![Change::View(view(1))]);
+        let slot = directory.slot("web").unwrap();
+        slot.count_queries(3);
+        let of = |name: &str, all, new| (name.to_owned(), Queries { all, new });
+        assert_eq!(reported(&directory), [of("web", 3, 3), of("", 0, 0)]);
+        slot.count_queries(2);
+        assert_eq!(reported(&directory), [of("web", 5, 2), of("", 0, 0)]);
+        slot.count_queries(4);
+        directory.publish(2, vec![Change::Gone("web".parse().unwrap())]);
+        // By one who had it in hand.
+        slot.count_queries(1);
+        directory.publish(3, vec![Change::View(view(3))]);
+        directory.slot("web").unwrap().count_queries(7);
+        assert_eq!(reported(&directory), [of("web", 7, 7), of("", 0, 5)]);
+    }
 }

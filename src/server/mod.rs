@@ -129,7 +129,9 @@ impl Server {
             read,
         };
         let directory = registry.directory().clone();
-        instruments.watch_services(move |show| directory.each_queries(show));
+        instruments.watch_services(move |show| {
+            directory.report_queries(&mut |name, queries| show(name, queries.all, queries.new));
+        });
         Ok(Self {
             config,
             dns,

@@ -8,7 +8,7 @@
 //! | `namebeat.dns.limited` | counter | `{query}` | `network.transport` | queries whose response rate limiting held back |
 //! | `namebeat.dns.prepared` | counter | `{answer}` | `result`: `hit`, `miss` | answers, by whether they were prepared or made anew |
 //! | `namebeat.dns.service.queries` | counter | `{query}` | `namebeat.service` | queries answered for a service |
-//! | `namebeat.dns.answer.duration` | histogram | `s` | `network.transport` | from reading a query to having its response; buckets from 1 µs to 100 ms |
+//! | `namebeat.dns.answer.duration` | histogram | `s` | `network.transport` | from the moment a query is next in its batch to having its response; buckets from 1 µs to 100 ms |
 //! | `namebeat.dns.answer.size` | histogram | `By` | `network.transport` | size of a response, without the framing of its transport |
 //! | `namebeat.registry.registrations` | counter | `{registration}` | `result`: `created`, `replaced`, `refused` | registrations asked for |
 //! | `namebeat.registry.deregistrations` | counter | `{deregistration}` | | instances deregistered by a client |
@@ -124,13 +124,14 @@ impl Instruments {
     /// Takes the numbers of queries answered for each service from `source`.
     ///
     /// It is called once an export, on a thread of the exporter's, if metrics are sent
-    /// at all: with a function that it calls in turn with the name of every service
-    /// and the queries answered for it so far. At most 100 services are exported by
-    /// name. A second source takes the place of the first.
+    /// at all: with a function that it calls in turn with the name of every service,
+    /// the queries answered for it so far, and those of them that it says for the first
+    /// time; once with no name for those of services that have ended. At most 100
+    /// services are exported by name. A second source takes the place of the first.
     ///
     /// These instruments keep `source`: let it hold what holds them weakly, or neither
     /// is ever dropped. It must not call this method.
-    pub fn watch_services(&self, source: impl Fn(&mut dyn FnMut(&str, u64)) + Send + 'static) {
+    pub fn watch_services(&self, source: impl Fn(&mut dyn FnMut(&str, u64, u64)) + Send + 'static) {
         self.counts.services_asked.watch(Box::new(source));
     }
 

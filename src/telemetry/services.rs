@@ -11,8 +11,9 @@ use super::top::{OTHER, Top};
 /// Services that have a series of their own; all others share one.
 pub(super) const MAX_SERVICES: usize = 100;
 
-/// Calls its argument with each service's name and the queries answered for it.
-type Source = Box<dyn Fn(&mut dyn FnMut(&str, u64)) + Send>;
+/// Calls its argument with each service's name, the queries answered for it in
+/// all, and those that it hasn't been called with before.
+type Source = Box<dyn Fn(&mut dyn FnMut(&str, u64, u64)) + Send>;
 
 /// The series, once there is something to count.
 #[derive(Debug, Default)]

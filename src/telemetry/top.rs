@@ -13,23 +13,18 @@
 //! - A service enters when it is among as many as there are seats, and a seat is
 //!   free or its holder isn't among twice as many any more. The gap keeps two
 //!   services of about the same rank from changing places at each export.
-//! - A service whose count falls, or that was gone, is new: all it has is an
-//!   increase. While it is gone it keeps its seat until another needs it.
+//! - A service that was gone and comes back keeps its seat, unless another needed
+//!   it, and its series goes on.
 //!
-//! Increases need the last count of every service, listed or not. That is 16
-//! octets each, twice over, kept by a hash of the name; those that aren't visited are
-//! forgotten at once, so the registry's limits are the limits here.
+//! Callers say of each service what they haven't said before, so nothing is kept
+//! of those without a seat.
 //!
 //! Equal counts rank by name, so the table doesn't depend on the order of visits.
 //!
 //! Pure: nothing here reads a clock; callers pass the time.
 
 use std::cmp::Reverse;
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::BuildHasher;
-
-use foldhash::quality::RandomState;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The services without a series of their own.
 ///
@@ -42,15 +37,7 @@ pub(super) struct Top {
     seats: usize,
     listed: BTreeMap<Box<str>, Listed>,
     other: u64,
-    /// The counts of the last update, by the name's hash.
-    counts: Counts,
-    /// Those of the one before; what is left of them is the room.
-    before: Counts,
-    hasher: RandomState,
 }
-
-/// Keys are hashes already, so they need only be spread.
-type Counts = HashMap<u64, u64, foldhash::fast::FixedState>;
 
 /// A service with a seat.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -70,45 +57,30 @@ impl Top {
             seats,
             listed: BTreeMap::new(),
             other: 0,
-            counts: Counts::default(),
-            before: Counts::default(),
-            hasher: RandomState::default(),
         }
     }
 
-    /// Takes the counts as they are `now`; `visit` calls its argument once for each service.
-    ///
-    /// A second call for a name is ignored.
-    pub(super) fn update(&mut self, now: u64, visit: impl FnOnce(&mut dyn FnMut(&str, u64))) {
-        std::mem::swap(&mut self.counts, &mut self.before);
-        self.counts.clear();
-        let before = &self.before;
+    /// Takes the counts as they are `now`. `visit` calls its argument for each service
+    /// with its name, all its queries and those that are new, and with no name for
+    /// queries of services that are no more.
+    pub(super) fn update(&mut self, now: u64, visit: impl FnOnce(&mut dyn FnMut(&str, u64, u64))) {
         for listed in self.listed.values_mut() {
             listed.latest = 0;
         }
         let mut ranking = Ranking::new(self.seats.saturating_mul(2));
-        visit(&mut |name, count| {
-            let key = self.hasher.hash_one(name);
-            let Entry::Vacant(unseen) = self.counts.entry(key) else {
-                return;
-            };
-            unseen.insert(count);
-            let increase = before
-                .get(&key)
-                .and_then(|last| count.checked_sub(*last))
-                .unwrap_or(count);
+        visit(&mut |name, all, new| {
             // Of very many services few are asked in between.
-            if increase != 0 {
+            if new != 0 {
                 match self.listed.get_mut(name) {
                     Some(listed) => {
-                        listed.queries = listed.queries.saturating_add(increase);
-                        listed.latest = increase;
+                        listed.queries = listed.queries.saturating_add(new);
+                        listed.latest = listed.latest.saturating_add(new);
                     }
-                    None => self.other = self.other.saturating_add(increase),
+                    None => self.other = self.other.saturating_add(new),
                 }
             }
-            if name != OTHER {
-                ranking.offer(name, count);
+            if name != OTHER && !name.is_empty() {
+                ranking.offer(name, all);
             }
         });
         self.reseat(now, &ranking);
@@ -188,28 +160,54 @@ impl Ranking {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use proptest::collection::{btree_map, vec};
     use proptest::prelude::*;
 
     use super::*;
 
-    fn update(top: &mut Top, now: u64, counts: &[(&str, u64)]) {
-        top.update(now, |visit| {
-            for (name, count) in counts {
-                visit(name, *count);
+    /// A table, and what was said of each service last.
+    struct Counted {
+        top: Top,
+        last: HashMap<String, u64>,
+    }
+
+    impl Counted {
+        fn new(seats: usize) -> Self {
+            Self {
+                top: Top::new(seats),
+                last: HashMap::new(),
             }
-        });
+        }
+
+        /// Counts of the services there are; one whose count falls is new.
+        fn update(&mut self, now: u64, counts: &[(&str, u64)]) {
+            let before = std::mem::take(&mut self.last);
+            self.top.update(now, |visit| {
+                for (name, all) in counts {
+                    let known = before.get(*name).and_then(|last| all.checked_sub(*last));
+                    visit(name, *all, known.unwrap_or(*all));
+                    self.last.insert((*name).to_owned(), *all);
+                }
+            });
+        }
+    }
+
+    fn update(counted: &mut Counted, now: u64, counts: &[(&str, u64)]) {
+        counted.update(now, counts);
     }
 
     /// Names, starts and values; `other` last.
-    fn series(top: &Top) -> Vec<(String, u64, u64)> {
-        let listed = top.listed();
+    fn series(counted: &Counted) -> Vec<(String, u64, u64)> {
+        let listed = counted.top.listed();
         let listed = listed.map(|(name, of)| (name.to_owned(), of.since, of.queries));
-        listed.chain([(OTHER.to_owned(), 0, top.other())]).collect()
+        let other = (OTHER.to_owned(), 0, counted.top.other());
+        listed.chain([other]).collect()
     }
 
     #[track_caller]
-    fn check(top: &Top, expected: &[(&str, u64, u64)]) {
+    fn check(top: &Counted, expected: &[(&str, u64, u64)]) {
         let expected: Vec<_> = expected
             .iter()
             .map(|(name, since, queries)| ((*name).to_owned(), *since, *queries))
@@ -219,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_most_asked_have_a_series() {
-        let mut top = Top::new(2);
+        let mut top = Counted::new(2);
         update(&mut top, 1, &[("a", 5), ("b", 7), ("c", 5)]);
         check(&top, &[("a", 1, 0), ("b", 1, 0), ("other", 0, 17)]);
         update(&mut top, 2, &[("c", 9), ("a", 6), ("b", 7)]);
@@ -242,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_service_that_is_new_again_never_falls() {
-        let mut top = Top::new(2);
+        let mut top = Counted::new(2);
         update(&mut top, 1, &[("a", 10), ("b", 10)]);
         update(&mut top, 2, &[("a", 15), ("b", 10)]);
         update(&mut top, 3, &[("a", 2), ("b", 10)]);
@@ -257,11 +255,11 @@ mod tests {
 
     #[test]
     fn other_is_no_service() {
-        let mut top = Top::new(1);
-        update(&mut top, 1, &[("other", 9), ("a", 1), ("a", 5)]);
-        update(&mut top, 2, &[("other", 10), ("a", 2)]);
-        check(&top, &[("a", 1, 1), ("other", 0, 11)]);
-        let mut none = Top::new(0);
+        let mut top = Counted::new(1);
+        update(&mut top, 1, &[("other", 9), ("a", 1), ("", 3)]);
+        update(&mut top, 2, &[("other", 10), ("a", 2), ("", 4)]);
+        check(&top, &[("a", 1, 1), ("other", 0, 15)]);
+        let mut none = Counted::new(0);
         update(&mut none, 1, &[("a", 1)]);
         check(&none, &[("other", 0, 1)]);
     }
@@ -273,18 +271,21 @@ mod tests {
         vec(btree_map(0u8..12, 0u64..50, 0..12), 1..30)
     }
 
-    fn apply(top: &mut Top, now: u64, state: impl Iterator<Item = (u8, u64)>) {
-        top.update(now, |visit| {
-            for (name, count) in state {
-                visit(&format!("service-{name}"), count);
-            }
-        });
+    fn apply(top: &mut Counted, now: u64, state: impl Iterator<Item = (u8, u64)>) {
+        let named: Vec<_> = state
+            .map(|(n, count)| (format!("service-{n}"), count))
+            .collect();
+        let borrowed: Vec<_> = named
+            .iter()
+            .map(|(name, count)| (&**name, *count))
+            .collect();
+        top.update(now, &borrowed);
     }
 
     proptest! {
         #[test]
         fn no_series_falls_and_no_query_is_lost(states in states(), seats in 0usize..5) {
-            let mut top = Top::new(seats);
+            let mut top = Counted::new(seats);
             let mut highest = HashMap::new();
             let mut last = State::new();
             let mut asked = 0;
@@ -295,8 +296,7 @@ mod tests {
                     asked += count - before.unwrap_or(&0);
                 }
                 last.clone_from(state);
-                prop_assert!(top.listed().count() <= seats);
-                prop_assert_eq!(top.counts.len(), state.len());
+                prop_assert!(top.top.listed().count() <= seats);
                 for (name, since, queries) in series(&top) {
                     let before = highest.insert((name, since), queries);
                     prop_assert!(before.unwrap_or(0) <= queries);
@@ -308,9 +308,9 @@ mod tests {
 
         #[test]
         fn a_seat_is_lost_only_below_twice_the_seats(states in states(), seats in 1usize..4) {
-            let mut top = Top::new(seats);
+            let mut top = Counted::new(seats);
             for (now, state) in (1..).zip(&states) {
-                let before: Vec<String> = top.listed().map(|(name, _)| name.to_owned()).collect();
+                let before: Vec<String> = top.top.listed().map(|(name, _)| name.to_owned()).collect();
                 apply(&mut top, now, state.iter().map(|(name, count)| (*name, *count)));
                 let mut ranks: Vec<_> = state
                     .iter()
@@ -319,7 +319,7 @@ mod tests {
                 ranks.sort();
                 for (_, name) in ranks.into_iter().take(2 * seats) {
                     if before.contains(&name) {
-                        prop_assert!(top.listed.contains_key(&*name));
+                        prop_assert!(top.top.listed.contains_key(&*name));
                     }
                 }
             }
@@ -327,7 +327,7 @@ mod tests {
 
         #[test]
         fn the_order_of_visits_changes_nothing(states in states(), seats in 0usize..5) {
-            let (mut up, mut down) = (Top::new(seats), Top::new(seats));
+            let (mut up, mut down) = (Counted::new(seats), Counted::new(seats));
             for (now, state) in (1..).zip(&states) {
                 let pairs = || state.iter().map(|(name, count)| (*name, *count));
                 apply(&mut up, now, pairs());

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use hickory_proto::op::Message;
@@ -25,6 +26,8 @@ use namebeat::registry::table::TableConfig;
 use namebeat::telemetry::{Instruments, Transport};
 use namebeat::time::Clock;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{TestCaseError, TestRunner};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -41,6 +44,9 @@ cut 300 NS ns.cut
 ns.cut 300 A 192.0.2.3
 old 300 DNAME new
 ";
+
+/// How often a comparison is tried that changes came in between of.
+const MAX_TRIES: usize = 1000;
 
 /// One service behind three carriers.
 struct Carriers {
@@ -122,18 +128,8 @@ impl Carriers {
     }
 
     fn register(&self, id: u8, service: u8, v6: bool, tag: &str) {
-        let host = if v6 {
-            format!("fd00::{id}")
-        } else {
-            format!("10.0.0.{id}")
-        };
-        let body = serde_json::json!({
-            "id": format!("i{id}"), "name": format!("s{service}"), "host": host,
-            "port": 80, "tags": {"env": tag}, "version": format!("1.{id}"),
-        });
-        let registration: Registration = serde_json::from_value(body).unwrap();
-        let instance = Instance::try_from(registration).unwrap();
-        let registered = self.registry.register(vec![instance], true);
+        let instances = vec![instance(id, service, v6, tag)];
+        let registered = self.registry.register(instances, true);
         self.runtime
             .block_on(registered)
             .unwrap()
@@ -172,6 +168,97 @@ impl Carriers {
         send_framed(&mut stream, message);
         receive_framed(&mut stream)
     }
+
+    /// Whether all carriers give the same answer. Only what comes while the registry
+    /// stays as it is can be compared.
+    fn agree_on(&self, name: &str, qtype: u16, payload: Option<u16>) -> Result<(), TestCaseError> {
+        let message = query(name, RecordType::from(qtype), payload);
+        let mut compared = Ok(());
+        for _ in 0..MAX_TRIES {
+            let before = self.registry.directory().revision();
+            compared = self.compare(name, &message, usize::from(payload.unwrap_or(512)));
+            if compared.is_ok() {
+                return compared;
+            }
+            // A TTL may have counted down in between: then once more will do.
+            if before == self.registry.directory().revision() && compared.is_err() {
+                compared = self.compare(name, &message, usize::from(payload.unwrap_or(512)));
+                if compared.is_ok() || before == self.registry.directory().revision() {
+                    return compared;
+                }
+            }
+        }
+        compared
+    }
+
+    fn compare(&self, name: &str, message: &[u8], limit: usize) -> Result<(), TestCaseError> {
+        let direct = self.direct(message, true);
+        let udp = self.over_udp(self.udp, message);
+        prop_assert_eq!(essential(&udp), essential(&direct), "{}", name);
+        let hickory = self.over_udp(self.hickory, message);
+        prop_assert!(hickory.len() <= limit && udp.len() <= limit);
+        // hickory-server's longer encoding may have to cut where we need not.
+        if truncated(&hickory) == truncated(&udp) && !truncated(&udp) {
+            prop_assert_eq!(essential(&hickory), essential(&direct), "{}", name);
+        }
+        // Which addresses go first for want of room is drawn; with room, none does.
+        if direct.len() + 300 < limit {
+            prop_assert_eq!(&meaning(&udp), &meaning(&direct), "{}", name);
+            prop_assert_eq!(&meaning(&hickory), &meaning(&direct), "{}", name);
+        }
+        let stream = meaning(&self.direct(message, false));
+        prop_assert_eq!(&meaning(&self.over_tcp(message)), &stream, "{}", name);
+        Ok(())
+    }
+}
+
+/// Registers, drains and deregisters as long as it's there.
+struct Changes {
+    stop: Option<std::sync::mpsc::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<usize>>,
+}
+
+impl Changes {
+    /// A change every few milliseconds.
+    fn to(registry: Registry) -> Self {
+        let (stop, stopped) = std::sync::mpsc::channel();
+        let change = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            let mut rng = fastrand::Rng::with_seed(7);
+            let mut changes = 0;
+            let pause = |rng: &mut fastrand::Rng| Duration::from_millis(rng.u64(1..8));
+            while stopped.recv_timeout(pause(&mut rng)) == Err(RecvTimeoutError::Timeout) {
+                let (id, service) = (rng.u8(1..20), rng.u8(1..4));
+                let known = format!("i{id}").parse().unwrap();
+                let change = async {
+                    match rng.u8(0..4) {
+                        0 => drop(registry.deregister(known).await.unwrap()),
+                        1 => drop(registry.drain(known).await.unwrap()),
+                        2 => drop(registry.resume(known).await.unwrap()),
+                        _ => {
+                            let instance = vec![instance(id, service, rng.bool(), "prod")];
+                            drop(registry.register(instance, true).await.unwrap());
+                        }
+                    }
+                };
+                runtime.block_on(change);
+                changes += 1;
+            }
+            changes
+        };
+        Self {
+            stop: Some(stop),
+            thread: Some(std::thread::spawn(change)),
+        }
+    }
+
+    /// Ends them; says how many there were.
+    fn end(mut self) -> usize {
+        drop(self.stop.take());
+        self.thread.take().unwrap().join().unwrap()
+    }
 }
 
 impl Drop for Carriers {
@@ -182,6 +269,19 @@ impl Drop for Carriers {
             assert!(worker.join().is_ok() || std::thread::panicking());
         }
     }
+}
+
+fn instance(id: u8, service: u8, v6: bool, tag: &str) -> Instance {
+    let host = match v6 {
+        true => format!("fd00::{id}"),
+        false => format!("10.0.0.{id}"),
+    };
+    let body = serde_json::json!({
+        "id": format!("i{id}"), "name": format!("s{service}"), "host": host,
+        "port": 80, "tags": {"env": tag}, "version": format!("1.{id}"),
+    });
+    let registration: Registration = serde_json::from_value(body).unwrap();
+    Instance::try_from(registration).unwrap()
 }
 
 /// What a response says, but for the order of records, which is drawn.
@@ -267,26 +367,23 @@ proptest! {
                 carriers.register(*id, *service, *v6, tag);
             }
             for (name, qtype) in &questions {
-                let message = query(name, RecordType::from(*qtype), payload);
-                let limit = usize::from(payload.unwrap_or(512));
-                let direct = carriers.direct(&message, true);
-                let udp = carriers.over_udp(carriers.udp, &message);
-                prop_assert_eq!(essential(&udp), essential(&direct), "{}", name);
-                let hickory = carriers.over_udp(carriers.hickory, &message);
-                prop_assert!(hickory.len() <= limit && udp.len() <= limit);
-                // hickory-server's longer encoding may have to cut where we need not.
-                if truncated(&hickory) == truncated(&udp) && !truncated(&udp) {
-                    prop_assert_eq!(essential(&hickory), essential(&direct), "{}", name);
-                }
-                // Which addresses go first for want of room is drawn; with room, none does.
-                if direct.len() + 300 < limit {
-                    prop_assert_eq!(&meaning(&udp), &meaning(&direct), "{}", name);
-                    prop_assert_eq!(&meaning(&hickory), &meaning(&direct), "{}", name);
-                }
-                let stream = meaning(&carriers.direct(&message, false));
-                prop_assert_eq!(&meaning(&carriers.over_tcp(&message)), &stream, "{}", name);
+                carriers.agree_on(name, *qtype, payload)?;
             }
-            Ok(())
+            Ok::<_, TestCaseError>(())
         })?;
     }
+}
+
+#[test]
+fn all_carriers_agree_while_the_registry_changes() {
+    let carriers = Carriers::start();
+    let changes = Changes::to(carriers.registry.clone());
+    let mut runner = TestRunner::deterministic();
+    let types = prop::sample::select(vec![1u16, 6, 16, 28, 33, 255]);
+    let questions = (qname(), types, prop::option::of(512u16..2000));
+    for _ in 0..1500 {
+        let (name, qtype, payload) = questions.new_tree(&mut runner).unwrap().current();
+        carriers.agree_on(&name, qtype, payload).unwrap();
+    }
+    assert!(changes.end() > 50);
 }

@@ -159,11 +159,11 @@ fn services_are_counted_by_name() {
     for protocol in PROTOCOLS {
         let collector = Collector::start();
         let telemetry = start_metrics(&collector, protocol, &[]);
-        let asked = Arc::new(Mutex::new(BTreeMap::from([("web".to_owned(), 7)])));
+        let asked = Arc::new(Mutex::new(BTreeMap::from([("web".to_owned(), (7, 7))])));
         let source = Arc::clone(&asked);
         telemetry.instruments().watch_services(move |visit| {
-            for (name, count) in &*source.lock().unwrap() {
-                visit(name, *count);
+            for (name, (all, new)) in &mut *source.lock().unwrap() {
+                visit(name, *all, std::mem::take(new));
             }
         });
         let exported = || {
@@ -173,13 +173,13 @@ fn services_are_counted_by_name() {
         };
         let service = |name, count| (pairs([("namebeat.service", name)]), count);
         assert_eq!(exported(), [service("other", 7), service("web", 0)]);
-        asked.lock().unwrap().insert("web".to_owned(), 12);
+        asked.lock().unwrap().insert("web".to_owned(), (12, 5));
         assert_eq!(exported(), [service("other", 7), service("web", 5)]);
         // Registered anew.
-        asked.lock().unwrap().insert("web".to_owned(), 2);
+        asked.lock().unwrap().insert("web".to_owned(), (2, 2));
         assert_eq!(exported(), [service("other", 7), service("web", 7)]);
         let mut more = asked.lock().unwrap();
-        more.extend((0..1000).map(|n| (format!("service-{n}"), 10)));
+        more.extend((0..1000).map(|n| (format!("service-{n}"), (10, 10))));
         drop(more);
         let series = exported();
         assert_eq!(series.len(), 101);

@@ -26,8 +26,8 @@ fn record_everything(to: &Instruments) {
     meter.prepared(true);
     meter.prepared(false);
     to.watch_services(|visit| {
-        visit("web", 3);
-        visit("db", 1);
+        visit("web", 3, 3);
+        visit("db", 1, 1);
     });
     to.registered(RegistrationResult::Created);
     to.registered(RegistrationResult::Created);
