@@ -5,24 +5,21 @@
 //! configurations. A key that nothing knows is refused with its line.
 
 mod limits;
+mod settings;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
-use serde::Deserialize;
-
 pub use self::limits::{Limits, MIB};
-use crate::dns::access::{Network, TooManyNetworks};
+pub use self::settings::{DEFAULT_FILE, Settings};
+use crate::dns::access::TooManyNetworks;
 use crate::dns::answer::DEFAULT_UDP_PAYLOAD;
+use crate::dns::identity::{Identity, MAX_SERVER_ID_LEN};
 use crate::health::HealthConfig;
 use crate::name::DomainName;
 use crate::registry::table::TableConfig;
 use crate::time::TimeSpan;
-
-/// The file that is read when it's there and none is named.
-pub const DEFAULT_FILE: &str = "namebeat.toml";
 
 /// The directory of static zones that is read when it's there and none is named.
 const DEFAULT_ZONES: &str = "zones";
@@ -32,144 +29,6 @@ const MAX_TTL: Duration = Duration::from_secs(3600);
 
 /// Most octets of a UDP payload that may be set.
 const MAX_UDP_PAYLOAD: u16 = 4096;
-
-/// Every setting, as far as it was given.
-#[derive(Args, Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// Address and port for DNS over UDP and TCP; repeatable [default: 127.0.0.1:8053]
-    #[arg(
-        long,
-        env = "NAMEBEAT_DNS",
-        value_name = "ADDR:PORT",
-        value_delimiter = ','
-    )]
-    pub dns: Option<Vec<SocketAddr>>,
-    /// Address and port of the HTTP API [default: 127.0.0.1:8054]
-    #[arg(long, env = "NAMEBEAT_HTTP", value_name = "ADDR:PORT")]
-    pub http: Option<SocketAddr>,
-    /// The discovery zone, in which services are found [default: svc.internal.]
-    #[arg(long, env = "NAMEBEAT_ZONE", value_name = "NAME")]
-    pub zone: Option<String>,
-    /// Directory of static zones, one file `*.zone` each [default: zones, when it's there]
-    #[arg(long, env = "NAMEBEAT_ZONES", value_name = "DIR")]
-    pub zones: Option<PathBuf>,
-    /// Directory for state; nothing is kept on disk yet, so this only warns
-    #[arg(long, env = "NAMEBEAT_DATA_DIR", value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// Keep nothing on disk, which is all there is yet
-    #[arg(long, env = "NAMEBEAT_EPHEMERAL", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
-    pub ephemeral: Option<bool>,
-    /// Threads that answer DNS [default: one a core]
-    #[arg(long, env = "NAMEBEAT_WORKERS", value_name = "N")]
-    pub workers: Option<usize>,
-    /// TTL of answers, before leases bound it; whole seconds up to 1h [default: 5s]
-    #[arg(long, env = "NAMEBEAT_TTL", value_name = "TIME")]
-    pub ttl: Option<TimeSpan>,
-    /// TTL of negative answers; whole seconds up to 1h [default: 2s]
-    #[arg(long, env = "NAMEBEAT_NEGATIVE_TTL", value_name = "TIME")]
-    pub negative_ttl: Option<TimeSpan>,
-    /// Largest UDP payload for clients elsewhere, 512 to 4096 octets [default: 1232]
-    #[arg(long, env = "NAMEBEAT_UDP_PAYLOAD", value_name = "OCTETS")]
-    pub udp_payload: Option<u16>,
-    /// Network whose clients are answered, and others not; repeatable [default: all]
-    #[arg(
-        long,
-        env = "NAMEBEAT_ALLOW_QUERY",
-        value_name = "NET",
-        value_delimiter = ','
-    )]
-    pub allow_query: Option<Vec<Network>>,
-    /// Network whose clients aren't answered, but for what is allowed inside of it; repeatable
-    #[arg(
-        long,
-        env = "NAMEBEAT_DENY_QUERY",
-        value_name = "NET",
-        value_delimiter = ','
-    )]
-    pub deny_query: Option<Vec<Network>>,
-    /// Answers a second over UDP for a client's network (IPv4 /24, IPv6 /56), 0 for any number [default: 1000]
-    #[arg(long, env = "NAMEBEAT_RATE_LIMIT", value_name = "N")]
-    pub rate_limit: Option<u32>,
-    /// Of those above the rate one in N is sent truncated and the others aren't, 0 to send none [default: 1]
-    #[arg(long, env = "NAMEBEAT_RATE_LIMIT_SLIP", value_name = "N")]
-    pub rate_limit_slip: Option<u32>,
-    /// Limit the rate of clients on this machine, too
-    #[arg(long, env = "NAMEBEAT_RATE_LIMIT_LOOPBACK", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
-    pub rate_limit_loopback: Option<bool>,
-    /// Give DNS cookies and check them [default: true]
-    #[arg(long, env = "NAMEBEAT_COOKIES", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
-    pub cookies: Option<bool>,
-    /// Memory of a worker for prepared answers, 0 to keep none [default: 64]
-    #[arg(long, env = "NAMEBEAT_ANSWER_CACHE", value_name = "MIB")]
-    pub answer_cache: Option<u32>,
-    /// Most instances; more are refused with 429 [default: 1000000]
-    #[arg(long, env = "NAMEBEAT_MAX_INSTANCES", value_name = "N")]
-    pub max_instances: Option<usize>,
-    /// Most health probes under way at once, 1 to 10000 [default: 256]
-    #[arg(long, env = "NAMEBEAT_CHECK_CONCURRENCY", value_name = "N")]
-    pub check_concurrency: Option<usize>,
-    /// One span for every N queries when traces are exported, 0 for none [default: 1000]
-    #[arg(long, env = "NAMEBEAT_TRACE_QUERIES", value_name = "N")]
-    pub trace_queries: Option<u64>,
-    /// Serve the HTTP API beyond loopback, where anybody who reaches it may register
-    #[arg(long, env = "NAMEBEAT_ALLOW_UNPROTECTED_API", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
-    pub allow_unprotected_api: Option<bool>,
-}
-
-impl Settings {
-    /// Reads `file`, or [`DEFAULT_FILE`] when that is there and none is named.
-    pub fn read(file: Option<&Path>) -> Result<Self, ConfigError> {
-        let path = file.unwrap_or(Path::new(DEFAULT_FILE));
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, path),
-            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Self::default())
-            }
-            Err(error) => Err(ConfigError::Unreadable(path.to_owned(), error)),
-        }
-    }
-
-    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| {
-            let start = error.span().map_or(0, |span| span.start.min(text.len()));
-            let line = text.as_bytes()[..start]
-                .iter()
-                .filter(|b| **b == b'\n')
-                .count()
-                + 1;
-            ConfigError::File(path.to_owned(), line, error.message().replace('\n', "; "))
-        })
-    }
-
-    /// These settings, and for what they leave open those of `lower`.
-    #[must_use]
-    pub fn over(self, lower: Self) -> Self {
-        Self {
-            dns: self.dns.or(lower.dns),
-            http: self.http.or(lower.http),
-            zone: self.zone.or(lower.zone),
-            zones: self.zones.or(lower.zones),
-            data_dir: self.data_dir.or(lower.data_dir),
-            ephemeral: self.ephemeral.or(lower.ephemeral),
-            workers: self.workers.or(lower.workers),
-            ttl: self.ttl.or(lower.ttl),
-            negative_ttl: self.negative_ttl.or(lower.negative_ttl),
-            udp_payload: self.udp_payload.or(lower.udp_payload),
-            allow_query: self.allow_query.or(lower.allow_query),
-            deny_query: self.deny_query.or(lower.deny_query),
-            rate_limit: self.rate_limit.or(lower.rate_limit),
-            rate_limit_slip: self.rate_limit_slip.or(lower.rate_limit_slip),
-            rate_limit_loopback: self.rate_limit_loopback.or(lower.rate_limit_loopback),
-            cookies: self.cookies.or(lower.cookies),
-            answer_cache: self.answer_cache.or(lower.answer_cache),
-            max_instances: self.max_instances.or(lower.max_instances),
-            check_concurrency: self.check_concurrency.or(lower.check_concurrency),
-            trace_queries: self.trace_queries.or(lower.trace_queries),
-            allow_unprotected_api: self.allow_unprotected_api.or(lower.allow_unprotected_api),
-        }
-    }
-}
 
 /// What a server is started with. [`Config::default`] is what `namebeat serve`
 /// has without any setting.
@@ -189,6 +48,8 @@ pub struct Config {
     pub udp_payload: u16,
     /// Which clients are answered, how often, and what that may take.
     pub limits: Limits,
+    /// What the server says of itself.
+    pub identity: Identity,
     /// Settings of the registry.
     pub table: TableConfig,
     /// Settings of the checks.
@@ -227,6 +88,14 @@ impl Config {
             ));
         }
         let limits = Limits::new(&settings)?;
+        let server_id = settings.server_id.as_deref().unwrap_or_default();
+        if MAX_SERVER_ID_LEN < server_id.len() || settings.server_id.as_deref() == Some("") {
+            return Err(ConfigError::wrong(
+                "server_id",
+                server_id,
+                "1 to 255 octets",
+            ));
+        }
         let config = Self::from_parts(settings, zone, limits);
         if config.dns.is_empty() {
             return Err(ConfigError::wrong(
@@ -286,6 +155,10 @@ impl Config {
             }),
             udp_payload: settings.udp_payload.unwrap_or(DEFAULT_UDP_PAYLOAD),
             limits,
+            identity: Identity::new(
+                settings.server_id.as_deref().unwrap_or_default(),
+                settings.chaos.unwrap_or(false),
+            ),
             table: TableConfig {
                 ttl: seconds(settings.ttl, 5),
                 negative_ttl: seconds(settings.negative_ttl, 2),

@@ -34,6 +34,7 @@ fn print(config: &Config, out: &mut impl Write) -> std::io::Result<()> {
         access,
         rate,
         cookies,
+        require_cookies,
         answer_cache,
     } = &config.limits;
     writeln!(out, "allow_query = {}", array(access.allowed()))?;
@@ -42,6 +43,11 @@ fn print(config: &Config, out: &mut impl Write) -> std::io::Result<()> {
     writeln!(out, "rate_limit_slip = {}", rate.slip)?;
     writeln!(out, "rate_limit_loopback = {}", rate.loopback)?;
     writeln!(out, "cookies = {cookies}")?;
+    writeln!(out, "require_cookies = {require_cookies}")?;
+    if !config.identity.server_id().is_empty() {
+        writeln!(out, "server_id = {}", quoted(config.identity.server_id()))?;
+    }
+    writeln!(out, "chaos = {}", config.identity.chaos())?;
     writeln!(out, "answer_cache = {}", answer_cache / MIB)?;
     writeln!(out, "max_instances = {}", config.table.max_instances)?;
     writeln!(out, "check_concurrency = {}", config.health.concurrency)?;

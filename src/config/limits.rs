@@ -24,6 +24,8 @@ pub struct Limits {
     pub rate: LimitConfig,
     /// Whether DNS cookies are given and checked.
     pub cookies: bool,
+    /// Whether clients over UDP that send a cookie must show a valid one.
+    pub require_cookies: bool,
     /// Most octets of prepared answers that a worker keeps; 0 keeps none.
     pub answer_cache: usize,
 }
@@ -34,6 +36,7 @@ impl Default for Limits {
             access: Access::default(),
             rate: LimitConfig::default(),
             cookies: true,
+            require_cookies: false,
             answer_cache: octets(DEFAULT_ANSWER_CACHE),
         }
     }
@@ -67,6 +70,7 @@ impl Limits {
                 ..LimitConfig::with_rate(rate)
             },
             cookies: settings.cookies.unwrap_or(true),
+            require_cookies: settings.require_cookies.unwrap_or(false),
             answer_cache: octets(mib),
         })
     }

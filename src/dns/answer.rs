@@ -8,10 +8,11 @@
 use std::net::IpAddr;
 
 use super::basis::Basis;
-use super::body::{ASK_AGAIN, Draft, OPT_LEN, Opt};
+use super::body::{ASK_AGAIN, Draft, Opt};
 use super::cache::{At, Cache};
 use super::compose::{ClientClass, Frame, Room, compose};
 use super::guard::Guard;
+use super::identity::{CLASS_CH, Identity};
 use super::limit::Allowance;
 use super::message::{ExtendedError, HEADER_LEN, Rcode};
 use super::outcome::Outcome;
@@ -147,6 +148,7 @@ pub struct Authority {
     registry: Registry,
     udp_payload: u16,
     guard: Guard,
+    identity: Identity,
 }
 
 impl Authority {
@@ -163,7 +165,15 @@ impl Authority {
             registry,
             udp_payload: udp_payload.max(PLAIN_UDP_PAYLOAD),
             guard,
+            identity: Identity::default(),
         }
+    }
+
+    /// Says this of itself to those who ask.
+    #[must_use]
+    pub fn with_identity(mut self, identity: Identity) -> Self {
+        self.identity = identity;
+        self
     }
 
     /// The moment it is now, on the clock that leases end by.
@@ -199,7 +209,11 @@ impl Authority {
         });
         let opt = Opt {
             payload: self.payload(client),
-            options: cookie.as_octets(),
+            cookie: cookie.as_octets(),
+            nsid: match echo.edns {
+                Some(edns) if edns.wants_nsid => self.identity.nsid(),
+                _ => &[],
+            },
         };
         let qtype = query.as_ref().map_or(RecordType(0), |query| query.qtype);
         match self.guard.allowance(client, standing, now) {
@@ -225,7 +239,9 @@ impl Authority {
         let revision = self.registry.directory().revision();
         let at = At { now, revision };
         let permitted = self.guard.permits(client);
+        let wants_cookie = self.guard.wants_cookie(client, sent.is_some(), standing);
         if permitted
+            && !wants_cookie
             && query.as_ref().is_ok_and(|query| query.qclass == CLASS_IN)
             && let Some(body) = cache.find(qname.with_type(), room, at)
         {
@@ -246,9 +262,14 @@ impl Authority {
                 let text = "this server doesn't answer your network";
                 Outcome::refused(Rcode::REFUSED, ExtendedError::PROHIBITED, text)
             }
+            Ok(_) if wants_cookie => Outcome::Refused {
+                rcode: Rcode::BADCOOKIE,
+                error: None,
+            },
             Ok(query) => self.look_up(zones, query, qname, now, rng, &mut basis),
         };
         let frame = Frame {
+            class: query.as_ref().map_or(CLASS_IN, |query| query.qclass),
             qname: match echo.question {
                 [] => &[],
                 _ => qname.as_wire(),
@@ -279,6 +300,16 @@ impl Authority {
         rng: &mut fastrand::Rng,
         basis: &mut Basis,
     ) -> Outcome<'z> {
+        if query.qclass == CLASS_CH
+            && let Some(set) = self.identity.chaos_records(qname.as_wire(), query.qtype)
+        {
+            // The cache is asked in class IN alone.
+            basis.discard();
+            return Outcome::Hit {
+                answer: vec![std::borrow::Cow::Owned(set)],
+                additional: Vec::new(),
+            };
+        }
         if query.qclass != CLASS_IN {
             let text = "only class IN is served";
             return Outcome::refused(Rcode::REFUSED, ExtendedError::NOT_SUPPORTED, text);
@@ -321,7 +352,7 @@ fn room(echo: &Echo<'_>, client: Client, opt: Opt<'_>) -> Room {
     };
     let reserve = usize::from(client.reserve);
     let opt_len = match echo.edns {
-        Some(_) => OPT_LEN + opt.options.len(),
+        Some(_) => opt.len(),
         None => 0,
     };
     Room {

@@ -140,15 +140,24 @@ pub(super) const ASK_AGAIN: Body<'static> = Body {
 pub(super) struct Opt<'a> {
     /// The payload size that we take.
     pub payload: u16,
-    /// Options, ready for the wire.
-    pub options: &'a [u8],
+    /// Our cookie, as an option ready for the wire, or nothing.
+    pub cookie: &'a [u8],
+    /// The same for NSID.
+    pub nsid: &'a [u8],
+}
+
+impl Opt<'_> {
+    /// Octets of the whole record without a body's reason.
+    pub(super) fn len(&self) -> usize {
+        OPT_LEN + self.cookie.len() + self.nsid.len()
+    }
 }
 
 impl Body<'_> {
     /// Octets of the whole response to `echo`.
     pub(super) fn response_len(&self, echo: &Echo<'_>, opt: Opt<'_>) -> usize {
         let opt_len = match echo.edns {
-            Some(_) => OPT_LEN + opt.options.len() + self.reason.len(),
+            Some(_) => opt.len() + self.reason.len(),
             None => 0,
         };
         HEADER_LEN + echo.question.len() + self.octets.len() + opt_len
@@ -214,8 +223,8 @@ impl Body<'_> {
     fn write_opt(&self, dnssec_ok: bool, opt: Opt<'_>, out: &mut Vec<u8>) {
         let [type_0, type_1] = RecordType::OPT.0.to_be_bytes();
         let [payload_0, payload_1] = opt.payload.to_be_bytes();
-        // The composer and the cookie are far below the 65 535 octets of rdata.
-        let len = (opt.options.len() + self.reason.len()) as u16;
+        // All of them together are far below the 65 535 octets of rdata.
+        let len = (opt.len() - OPT_LEN + self.reason.len()) as u16;
         let [len_0, len_1] = len.to_be_bytes();
         let fixed: [u8; OPT_LEN] = [
             0,
@@ -231,7 +240,8 @@ impl Body<'_> {
             len_1,
         ];
         out.extend_from_slice(&fixed);
-        out.extend_from_slice(opt.options);
+        out.extend_from_slice(opt.cookie);
+        out.extend_from_slice(opt.nsid);
         out.extend_from_slice(self.reason);
     }
 }

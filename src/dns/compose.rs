@@ -17,7 +17,6 @@ use std::net::IpAddr;
 use super::body::{AUTHORITATIVE, Draft, Extent, Head, RESPONSE, TRUNCATED, Turn, shares_of, turn};
 use super::message::{ExtendedError, HEADER_LEN};
 use super::outcome::Outcome;
-use super::query::CLASS_IN;
 use super::rr::{RecordType, RrSet, Varies};
 use crate::name::wire_is_within;
 
@@ -38,6 +37,8 @@ const POINTER_LEN: usize = 2;
 pub(super) struct Frame<'a> {
     /// The question's name in wire form and lower case; nothing without a question.
     pub qname: &'a [u8],
+    /// The class of all records.
+    pub class: u16,
     /// What the client has room for.
     pub room: Room,
 }
@@ -141,7 +142,9 @@ struct Writer<'a> {
     serial_at: Option<u16>,
     is_answer: bool,
     extent: Extent,
-    class: ClientClass,
+    client_class: ClientClass,
+    /// The class of all records.
+    class: u16,
     /// Octets before the body: header and question.
     base: usize,
     /// Most octets of the body.
@@ -168,7 +171,8 @@ impl<'a> Writer<'a> {
             serial_at: None,
             is_answer: true,
             extent: Extent::Whole,
-            class,
+            client_class: class,
+            class: frame.class,
             base,
             limit: space.saturating_sub(base + reason),
             qname: frame.qname,
@@ -209,7 +213,7 @@ impl<'a> Writer<'a> {
     fn stable_subset(&mut self, set: &'a RrSet) -> usize {
         let rank = foldhash::quality::FixedState::default();
         let mut ranked: Vec<(u64, usize)> = (0..set.len())
-            .map(|index| (rank.hash_one((self.class, set.rdata(index))), index))
+            .map(|index| (rank.hash_one((self.client_class, set.rdata(index))), index))
             .collect();
         ranked.sort_unstable();
         ranked
@@ -224,7 +228,7 @@ impl<'a> Writer<'a> {
         self.name(set.owner.as_wire());
         let owner_len = self.out.len() - start;
         self.out.extend_from_slice(&set.rtype.0.to_be_bytes());
-        self.out.extend_from_slice(&CLASS_IN.to_be_bytes());
+        self.out.extend_from_slice(&self.class.to_be_bytes());
         self.out.extend_from_slice(&set.ttl.as_secs().to_be_bytes());
         // Rdata comes from checked input and has at most 65 535 octets.
         self.out

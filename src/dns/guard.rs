@@ -24,6 +24,7 @@ pub struct Guard {
     limiter: Limiter,
     /// None when cookies are neither given nor checked.
     cookies: Option<Cookies>,
+    requires_cookies: bool,
 }
 
 impl Guard {
@@ -33,7 +34,23 @@ impl Guard {
             access,
             limiter: Limiter::new(rate),
             cookies: cookies.then(|| Cookies::new(random_octets())),
+            requires_cookies: false,
         }
+    }
+
+    /// Has clients over UDP that send a cookie show one of ours before they are
+    /// answered ([RFC 7873](https://www.rfc-editor.org/rfc/rfc7873) §5.2.3). Those
+    /// who send none are answered as ever.
+    #[must_use]
+    pub fn requiring_cookies(mut self, required: bool) -> Self {
+        self.requires_cookies = required && self.cookies.is_some();
+        self
+    }
+
+    /// Whether a query is to be sent again with the cookie that it's answered with.
+    pub(super) fn wants_cookie(&self, client: Client, sent: bool, standing: Standing) -> bool {
+        let valid = matches!(standing, Standing::Valid { .. });
+        self.requires_cookies && client.datagram && sent && !valid
     }
 
     /// Whether the client is answered at all.

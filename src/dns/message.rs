@@ -26,6 +26,8 @@ impl Rcode {
     pub const YXDOMAIN: Self = Self(6);
     /// An EDNS version above 0 ([RFC 6891](https://www.rfc-editor.org/rfc/rfc6891) §9).
     pub const BADVERS: Self = Self(16);
+    /// A cookie that isn't ours, with one that is ([RFC 7873](https://www.rfc-editor.org/rfc/rfc7873) §8).
+    pub const BADCOOKIE: Self = Self(23);
 
     /// The mnemonic, or `other`.
     pub fn as_str(self) -> &'static str {
@@ -38,6 +40,7 @@ impl Rcode {
             Self::REFUSED => "REFUSED",
             Self::YXDOMAIN => "YXDOMAIN",
             Self::BADVERS => "BADVERS",
+            Self::BADCOOKIE => "BADCOOKIE",
             _ => "other",
         }
     }

@@ -42,7 +42,8 @@
 //! | 6763 | TXT as key=value | yes; browsing not yet |
 //! | 6891 | EDNS, BADVERS, payload size | yes |
 //! | 7766 | TCP: pipelining, idle timeout, half-close | yes |
-//! | 7873, 9018 | cookies | given and checked; not yet asked for |
+//! | 5001 | NSID, to those who ask | yes |
+//! | 7873, 9018 | cookies, BADCOOKIE where they're required | yes |
 //! | 8020 | NXDOMAIN means nothing below | yes |
 //! | 8482 | ANY answered with HINFO | yes |
 //! | 8914 | extended errors | yes |
@@ -60,6 +61,7 @@ pub mod cookie;
 pub mod discovery;
 pub mod guard;
 pub mod hickory;
+pub mod identity;
 pub mod limit;
 pub mod master;
 pub mod message;

@@ -14,6 +14,7 @@
 //! [RFC 9619]: https://www.rfc-editor.org/rfc/rfc9619
 
 use super::cookie::CookieOption;
+use super::identity::NSID_OPTION;
 use super::message::{HEADER_LEN, Rcode};
 use super::rr::RecordType;
 use crate::name::{MAX_LABEL_LEN, MAX_NAME_LEN};
@@ -59,6 +60,8 @@ pub(super) struct Edns<'a> {
     pub dnssec_ok: bool,
     /// Its cookie and perhaps ours ([RFC 7873](https://www.rfc-editor.org/rfc/rfc7873) §4).
     pub cookie: Option<CookieOption<'a>>,
+    /// Whether it asks which server this is ([RFC 5001](https://www.rfc-editor.org/rfc/rfc5001) §2.1).
+    pub wants_nsid: bool,
 }
 
 /// What came instead of a [`Query`].
@@ -261,14 +264,15 @@ impl<'a> Reader<'a> {
             if found.is_some() || !record.at_root {
                 return (found, false);
             }
-            let cookie = cookie(record.rdata);
-            let edns = Edns {
+            let mut edns = Edns {
                 payload: record.class.max(512),
                 dnssec_ok: record.ttl[2] & 0x80 != 0,
-                cookie: cookie.unwrap_or_default(),
+                cookie: None,
+                wants_nsid: false,
             };
+            let well_formed = edns.read_options(record.rdata).is_some();
             found = Some((edns, record.ttl[1]));
-            if cookie.is_none() {
+            if !well_formed {
                 return (found, false);
             }
         }
@@ -309,18 +313,23 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The first cookie among the options of an OPT record, if there's one; `None`
-/// when they don't fill its rdata exactly or the cookie is none (RFC 7873 §5.2.2).
-fn cookie(mut rdata: &[u8]) -> Option<Option<CookieOption<'_>>> {
-    let mut found = None;
-    while let Some((&[code_0, code_1, len_0, len_1], rest)) = rdata.split_first_chunk() {
-        let (data, rest) = rest.split_at_checked(u16::from_be_bytes([len_0, len_1]).into())?;
-        if u16::from_be_bytes([code_0, code_1]) == COOKIE_OPTION && found.is_none() {
-            found = Some(CookieOption::parse(data).ok()?);
+impl<'a> Edns<'a> {
+    /// Reads options: of each that's known the first. `None` when they don't fill
+    /// `rdata` exactly, or a cookie is none (RFC 7873 §5.2.2).
+    fn read_options(&mut self, mut rdata: &'a [u8]) -> Option<()> {
+        while let Some((&[code_0, code_1, len_0, len_1], rest)) = rdata.split_first_chunk() {
+            let (data, rest) = rest.split_at_checked(u16::from_be_bytes([len_0, len_1]).into())?;
+            match u16::from_be_bytes([code_0, code_1]) {
+                COOKIE_OPTION if self.cookie.is_none() => {
+                    self.cookie = Some(CookieOption::parse(data).ok()?);
+                }
+                NSID_OPTION => self.wants_nsid = true,
+                _ => {}
+            }
+            rdata = rest;
         }
-        rdata = rest;
+        rdata.is_empty().then_some(())
     }
-    rdata.is_empty().then_some(found)
 }
 
 #[cfg(test)]

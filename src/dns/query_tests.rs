@@ -42,6 +42,7 @@ fn reads_question_and_opt() {
             payload: 1232,
             dnssec_ok: true,
             cookie: None,
+            wants_nsid: false,
         })
     );
     assert!(query.echo.recursion_desired);

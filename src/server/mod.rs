@@ -220,8 +220,10 @@ impl Server {
                 self.zones.clone(),
                 self.registry.clone(),
                 self.config.udp_payload,
-                Guard::new(limits.access.clone(), limits.rate, limits.cookies),
-            ),
+                Guard::new(limits.access.clone(), limits.rate, limits.cookies)
+                    .requiring_cookies(limits.require_cookies),
+            )
+            .with_identity(self.config.identity.clone()),
             instruments: self.instruments.clone(),
             trace_queries: self.config.trace_queries,
             cache: self.config.limits.answer_cache,

@@ -3,7 +3,9 @@
 use std::net::TcpStream;
 
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType::{self, A, AXFR, HINFO, SRV};
+use hickory_proto::rr::DNSClass;
+use hickory_proto::rr::RecordType::{self, A, AXFR, HINFO, SRV, TXT};
+use namebeat::config::Settings;
 use proptest::prelude::*;
 
 use crate::harness::{Answer, DEADLINE, TestServer, query, receive_framed, send_framed};
@@ -260,4 +262,100 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+/// A query in class CH.
+fn chaos(name: &str, rtype: RecordType) -> Vec<u8> {
+    let mut message = query(name, rtype, None);
+    *message.last_mut().unwrap() = 3;
+    message
+}
+
+#[test]
+fn class_ch_says_version_and_name_where_that_is_wanted() {
+    let silent = server();
+    let refused = silent.exchange(&chaos("version.bind.", TXT));
+    assert_eq!(refused.rcode(), ResponseCode::Refused);
+    let server = TestServer::with(Settings {
+        chaos: Some(true),
+        server_id: Some("ns1.example".to_owned()),
+        ..Settings::default()
+    });
+    let version = format!("TXT namebeat {}", env!("CARGO_PKG_VERSION"));
+    for (name, text) in [
+        ("version.bind.", &*version),
+        ("VERSION.Server.", &version),
+        ("id.server.", "TXT ns1.example"),
+        ("hostname.bind.", "TXT ns1.example"),
+    ] {
+        let answer = server.exchange(&chaos(name, TXT));
+        assert_eq!(answer.answers(), [text], "{name}");
+        let record = &answer.message.answers[0];
+        assert_eq!((record.dns_class, record.ttl), (DNSClass::CH, 0));
+        assert_eq!(server.exchange(&chaos(name, TXT)).answers(), [text]);
+    }
+    for (name, rtype) in [("version.bind.", A), ("authors.bind.", TXT), (WEB, A)] {
+        let answer = server.exchange(&chaos(name, rtype));
+        assert_eq!(answer.rcode(), ResponseCode::Refused, "{name}");
+    }
+    // In class IN they are names like any other.
+    assert_eq!(
+        server.ask("version.bind.", TXT).rcode(),
+        ResponseCode::Refused
+    );
+}
+
+#[test]
+fn rfc5001_2_nsid_is_told_to_those_who_ask() {
+    let ask = |server: &TestServer| {
+        let mut message = query(WEB, A, Some(1232));
+        *message.last_mut().unwrap() = 4;
+        message.extend_from_slice(&[0, 3, 0, 0]);
+        server.exchange(&message).octets
+    };
+    let nsid = b"\0\x03\0\x03ns1";
+    let named = TestServer::with(Settings {
+        server_id: Some("ns1".to_owned()),
+        ..Settings::default()
+    });
+    assert!(ask(&named).ends_with(nsid));
+    let unasked = named.ask(WEB, A).octets;
+    assert!(!unasked.windows(nsid.len()).any(|octets| octets == nsid));
+    assert!(ask(&server()).ends_with(b"\0\0"), "no options at all");
+}
+
+#[test]
+fn rfc7873_5_2_3_cookies_can_be_required() {
+    let server = TestServer::with(Settings {
+        require_cookies: Some(true),
+        ..Settings::default()
+    });
+    server.register_web("web-1", 1);
+    let with_cookie = |cookie: &[u8]| {
+        let mut message = query(WEB, A, Some(1232));
+        let len = u8::try_from(cookie.len()).unwrap();
+        *message.last_mut().unwrap() = len + 4;
+        message.extend_from_slice(&[0, 10, 0, len]);
+        message.extend_from_slice(cookie);
+        message
+    };
+    for _ in 0..2 {
+        let first = server.exchange(&with_cookie(&[5; 8]));
+        assert_eq!(first.rcode(), ResponseCode::BADCOOKIE);
+        assert!(first.answers().is_empty());
+        let given = &first.octets[first.octets.len() - 24..];
+        let second = server.exchange(&with_cookie(given));
+        assert_eq!(second.answers(), ["A 10.0.0.1"]);
+    }
+    let stream = Answer::new(server.exchange_tcp(&with_cookie(&[5; 8])));
+    assert_eq!(
+        stream.answers(),
+        ["A 10.0.0.1"],
+        "over TCP nobody's address is forged"
+    );
+    assert_eq!(
+        server.ask(WEB, A).answers(),
+        ["A 10.0.0.1"],
+        "without a cookie as ever"
+    );
 }
