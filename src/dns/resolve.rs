@@ -309,21 +309,27 @@ fn static_step<'z>(
         Lookup::Dname(rrset) => below_dname(rrset, name, qtype),
         Lookup::Referral(ns) => {
             let targets = ns.iter().filter_map(folded);
-            let glue = targets
-                .flat_map(|target| {
-                    zone.glue(target.as_wire())
-                        .map(Cow::Borrowed)
-                        .collect::<Vec<_>>()
-                })
-                .collect();
             Step::Referral {
                 ns: vec![Cow::Borrowed(ns)],
-                glue,
+                glue: targets.flat_map(|target| glue(zone, &target)).collect(),
             }
         }
         Lookup::NoData => Step::no_data(),
         Lookup::NxDomain | Lookup::OutOfZone => Step::NxDomain,
     }
+}
+
+/// The addresses of a name server that a referral leads to, a wildcard's included.
+fn glue<'z>(zone: &'z Zone, target: &DomainName) -> RrSets<'z> {
+    if zone.has(target.as_wire()) {
+        return zone.glue(target.as_wire()).map(Cow::Borrowed).collect();
+    }
+    let found = |rtype| match zone.lookup(target.as_wire(), rtype) {
+        Lookup::Found { rrset, wildcard } => Some(owned_by(rrset, target, wildcard)),
+        _ => None,
+    };
+    let types = [RecordType::A, RecordType::AAAA];
+    types.into_iter().filter_map(found).collect()
 }
 
 /// The set as the answer has it: a wildcard's belongs to the name that was asked

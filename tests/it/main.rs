@@ -12,6 +12,7 @@ mod api;
 mod carriers;
 mod cli;
 mod collector;
+mod differential;
 mod dig;
 mod examples;
 mod guard;
