@@ -1,13 +1,18 @@
 //! The command line: one file per command.
 
 mod check_config;
+mod check_zone;
+mod resolve;
 mod serve;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use namebeat::config::{Config, ConfigError, Settings};
+use namebeat::dns::zone::LoadError;
+use namebeat::name::{DomainName, NameError};
 use namebeat::server::ServeError;
 use namebeat::telemetry::TelemetryError;
 
@@ -25,6 +30,10 @@ enum Command {
     Serve(ServerArguments),
     /// Check the settings and the zone files, and print what they come to
     CheckConfig(ServerArguments),
+    /// Check zone files, and print what is in them
+    CheckZone(check_zone::CheckZoneArguments),
+    /// Ask a server, or a zone file, and print the answer as dig does
+    Resolve(resolve::ResolveArguments),
 }
 
 /// Where settings come from. Flags go before the environment, that before the file.
@@ -52,17 +61,26 @@ enum CommandError {
     Serve(#[from] ServeError),
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
+    #[error(transparent)]
+    ZoneFile(#[from] LoadError),
+    #[error(
+        "no server answers at {0} ({1}); start one with `namebeat serve`, or name one with --server"
+    )]
+    Unreachable(SocketAddr, std::io::Error),
     #[error("can't start: {0}")]
     System(#[from] std::io::Error),
 }
 
 impl CommandError {
-    /// 2 for what the user can set right, as clap has it for flags; 1 for the rest.
+    /// 2 for what the user can set right, as clap has it for flags; 9 where no server
+    /// answers, as `dig` has it; 1 for the rest.
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) | Self::Telemetry(_) | Self::Serve(ServeError::Zone(_)) => {
                 ExitCode::from(2)
             }
+            Self::ZoneFile(_) => ExitCode::from(2),
+            Self::Unreachable(..) => ExitCode::from(9),
             Self::Serve(_) | Self::System(_) => ExitCode::FAILURE,
         }
     }
@@ -73,6 +91,8 @@ pub(crate) fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::CheckConfig(arguments) => check_config::run(arguments),
+        Command::CheckZone(arguments) => check_zone::run(arguments),
+        Command::Resolve(arguments) => resolve::run(arguments),
     };
     result.map_or_else(
         |error| {
@@ -81,4 +101,9 @@ pub(crate) fn run() -> ExitCode {
         },
         |()| ExitCode::SUCCESS,
     )
+}
+
+/// Reads a name of the command line, with or without its final dot.
+fn zone_name(text: &str) -> Result<DomainName, NameError> {
+    DomainName::parse(text, Some(&DomainName::root()))
 }

@@ -106,17 +106,34 @@ impl Zones {
         nameservers: &[IpAddr],
         negative_ttl: Duration,
     ) -> Result<(Self, Vec<String>), ZoneLoadError> {
-        let origin = origin.folded();
         let mut warnings = Vec::new();
-        let mut others = HashMap::new();
-        let mut statics = Vec::new();
+        let mut loaded = Vec::new();
         let files = dir
-            .map(|dir| zone::load_dir(dir, &origin))
+            .map(|dir| zone::load_dir(dir, origin))
             .transpose()?
             .unwrap_or_default();
         for file in files {
             let (zone, odd) = file.zone?;
             warnings.extend(odd.iter().map(ToString::to_string));
+            loaded.push(zone);
+        }
+        Ok((
+            Self::of(loaded, origin, nameservers, negative_ttl)?,
+            warnings,
+        ))
+    }
+
+    /// These zones, each of an origin of its own, and the discovery zone `origin`.
+    pub fn of(
+        zones: Vec<Zone>,
+        origin: &DomainName,
+        nameservers: &[IpAddr],
+        negative_ttl: Duration,
+    ) -> Result<Self, ZoneLoadError> {
+        let origin = origin.folded();
+        let mut others = HashMap::new();
+        let mut statics = Vec::new();
+        for zone in zones {
             if *zone.origin() == origin {
                 // Its apex NS must name servers; without any, one is made up below.
                 statics.push(zone);
@@ -143,14 +160,11 @@ impl Zones {
             soa,
             negative_ttl,
         };
-        Ok((
-            Self {
-                discovery,
-                others,
-                depth: depth.unwrap_or(0),
-            },
-            warnings,
-        ))
+        Ok(Self {
+            discovery,
+            others,
+            depth: depth.unwrap_or(0),
+        })
     }
 
     /// The zone with the longest origin that `name` is in (RFC 1034 §4.3.2, step

@@ -5,30 +5,35 @@
 //! that load on the API doesn't slow answers down. When it's told to stop, the
 //! API ends first, and DNS answers until nobody can be waiting for a change.
 
+mod dns;
 mod zones;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::dns::{DnsSockets, DnsThreads};
 use self::zones::{Files, ZoneKeeper};
 use crate::config::Config;
-use crate::dns::answer::Authority;
+use crate::dns::access::Access;
+use crate::dns::answer::{Authority, Client, Scratch};
 use crate::dns::guard::Guard;
-use crate::dns::service::{Service, Worker, Workers};
+use crate::dns::limit::LimitConfig;
+use crate::dns::service::Service;
 use crate::dns::store::ZoneStore;
-use crate::dns::zones::{ZoneLoadError, ZoneSource};
-use crate::dns::{stream, udp};
+use crate::dns::zone::Zone;
+use crate::dns::zones::{ZoneLoadError, ZoneSource, Zones};
 use crate::health;
 use crate::http::{self, Api};
+use crate::name::DomainName;
 use crate::registry::Registry;
+use crate::registry::instance::Instance;
 use crate::reload::{Reload, Reloads};
 use crate::telemetry::Instruments;
 use crate::time::Clock;
@@ -39,9 +44,6 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Longest time in all that the server takes to stop.
 const MAX_GRACE: Duration = Duration::from_secs(60);
-
-/// How often another free port is tried when UDP's is taken where TCP's is free.
-const PORT_TRIES: usize = 32;
 
 /// A server whose sockets are bound and whose parts are built.
 pub struct Server {
@@ -54,14 +56,6 @@ pub struct Server {
     reload: Reload,
     keeper: ZoneKeeper,
     instruments: Arc<Instruments>,
-}
-
-/// The sockets of one DNS address.
-struct DnsSockets {
-    address: SocketAddr,
-    /// One for each worker.
-    udp: Vec<std::net::UdpSocket>,
-    tcp: std::net::TcpListener,
 }
 
 /// The addresses in use. Prints as the one line that a machine can read.
@@ -98,7 +92,8 @@ impl Server {
             .dns
             .iter()
             .map(|address| {
-                bind_dns(*address, config.workers).map_err(|error| ServeError::dns(*address, error))
+                DnsSockets::bind(*address, config.workers)
+                    .map_err(|error| ServeError::dns(*address, error))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let http = std::net::TcpListener::bind(config.http)
@@ -241,107 +236,6 @@ impl Server {
     }
 }
 
-/// The threads that answer DNS.
-#[derive(Default)]
-struct DnsThreads {
-    stop: CancellationToken,
-    stop_udp: Arc<AtomicBool>,
-    /// Cancelled by the first thread that ends, however it does.
-    ended: CancellationToken,
-    threads: Vec<std::thread::JoinHandle<()>>,
-}
-
-impl DnsThreads {
-    fn spawn_udp(&mut self, socket: std::net::UdpSocket, worker: Worker) -> io::Result<()> {
-        let stop = self.stop_udp.clone();
-        self.spawn("dns-udp", move || udp::run(&socket, worker, &stop))
-    }
-
-    fn spawn_tcp(
-        &mut self,
-        listeners: Vec<std::net::TcpListener>,
-        service: &Arc<Service>,
-        threads: usize,
-    ) -> io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads)
-            .thread_name("dns-tcp")
-            .enable_all()
-            .build()?;
-        let workers = Arc::new(Workers::new(service, threads));
-        let mut serving = JoinSet::new();
-        let inside = runtime.enter();
-        for listener in listeners {
-            let listener = TcpListener::from_std(listener)?;
-            serving.spawn(stream::serve(listener, workers.clone(), self.stop.clone()));
-        }
-        drop(inside);
-        self.spawn("dns-tcp", move || {
-            runtime.block_on(async { while serving.join_next().await.is_some() {} });
-            runtime.shutdown_background();
-        })
-    }
-
-    fn spawn(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        let ended = self.ended.clone().drop_guard();
-        let thread = std::thread::Builder::new().name(name.to_owned());
-        self.threads.push(thread.spawn(move || {
-            let _ended = ended;
-            work();
-        })?);
-        Ok(())
-    }
-
-    /// Ends them, and waits until what was asked before is answered.
-    async fn join(mut self) {
-        let threads = std::mem::take(&mut self.threads);
-        drop(self);
-        let joined = tokio::task::spawn_blocking(move || {
-            for thread in threads {
-                // One that panicked has said so.
-                let _ = thread.join();
-            }
-        });
-        if tokio::time::timeout(GRACE, joined).await.is_err() {
-            tracing::warn!("DNS connections that take longer than {GRACE:?} were ended");
-        }
-    }
-}
-
-impl Drop for DnsThreads {
-    /// Tells the threads to end, whoever drops them and why.
-    fn drop(&mut self) {
-        self.stop.cancel();
-        self.stop_udp.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Binds TCP and then UDP to the same port. TCP's socket is not shared, so a
-/// second server finds the address in use before it could take the first one's
-/// datagrams.
-fn bind_dns(address: SocketAddr, workers: usize) -> io::Result<DnsSockets> {
-    let mut tries = 0;
-    loop {
-        let tcp = stream::bind(address)?;
-        let bound = tcp.local_addr()?;
-        match udp::bind(bound, workers) {
-            Ok(udp) => {
-                return Ok(DnsSockets {
-                    address: bound,
-                    udp,
-                    tcp,
-                });
-            }
-            Err(error) => {
-                tries += 1;
-                if address.port() != 0 || tries == PORT_TRIES {
-                    return Err(error);
-                }
-            }
-        }
-    }
-}
-
 fn zone_source(config: &Config) -> ZoneSource {
     ZoneSource {
         dir: config.zones.clone(),
@@ -359,6 +253,33 @@ fn zone_source(config: &Config) -> ZoneSource {
 pub fn check(config: &Config) -> Result<(), ServeError> {
     zones::load(&zone_source(config))?;
     Ok(())
+}
+
+/// The response to `query`, at least a header long, from one zone alone, with nothing
+/// registered. `discovery` is the discovery zone, which the zone may lie beside.
+///
+/// # Errors
+///
+/// The discovery zone can't be made, or the system has no thread to give.
+pub fn answer_from_file(
+    zone: Zone,
+    discovery: &DomainName,
+    query: &[u8],
+) -> Result<Vec<u8>, ServeError> {
+    let config = Config::default();
+    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let zones = Zones::of(vec![zone], discovery, &[local], config.table.negative_ttl)?;
+    let instruments = Arc::new(Instruments::off());
+    let nothing = Arc::new(|_: &Instance| None);
+    let registry = Registry::start(config.table, nothing, instruments, Clock::start())
+        .map_err(ServeError::Start)?;
+    let guard = Guard::new(Access::default(), LimitConfig::with_rate(0), false);
+    let authority = Authority::new(Arc::new(zones), registry, config.udp_payload, guard);
+    let (mut scratch, mut response) = (Scratch::default(), Vec::new());
+    let (client, now) = (Client::stream(local), authority.now());
+    // A query of our making has an answer.
+    let _ = authority.answer(query, client, now, &mut scratch, &mut response);
+    Ok(response)
 }
 
 /// What the end of a part means that nobody asked to end.

@@ -20,6 +20,7 @@ mod harness;
 mod health;
 mod layers;
 mod messages;
+mod mutants;
 mod names;
 mod otlp;
 mod prepared;

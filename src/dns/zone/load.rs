@@ -96,7 +96,9 @@ pub fn load_dir(dir: &Path, discovery: &DomainName) -> Result<Vec<ZoneFile>, Loa
     paths.sort();
     let mut files: Vec<ZoneFile> = Vec::new();
     for path in paths {
-        let zone = load_file(&path, &root, discovery).and_then(|loaded| {
+        let origin = called_after(&path);
+        let zone = origin.and_then(|origin| load(&path, &origin, &root, discovery));
+        let zone = zone.and_then(|loaded| {
             let origin = loaded.0.origin();
             let same =
                 |file: &&ZoneFile| matches!(&file.zone, Ok((zone, _)) if zone.origin() == origin);
@@ -114,26 +116,50 @@ pub fn load_dir(dir: &Path, discovery: &DomainName) -> Result<Vec<ZoneFile>, Loa
     Ok(files)
 }
 
-fn load_file(
+/// Loads one file, which may include those beside it. Names in it are relative to
+/// `origin`, or else to what it's called, as [`load_dir`] has it.
+pub fn load_file(
     path: &Path,
-    root: &Path,
+    origin: Option<&DomainName>,
     discovery: &DomainName,
 ) -> Result<(Zone, Vec<ZoneWarning>), LoadError> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let dir = dir.unwrap_or(Path::new("."));
+    let root = dir.canonicalize().map_err(|source| LoadError::Directory {
+        path: dir.to_owned(),
+        source,
+    })?;
+    match origin {
+        Some(origin) => load(path, origin, &root, discovery),
+        None => load(path, &called_after(path)?, &root, discovery),
+    }
+}
+
+/// The zone that a file is called after.
+fn called_after(path: &Path) -> Result<DomainName, LoadError> {
     let stem = path.file_stem().unwrap_or_default().as_encoded_bytes();
-    let origin = DomainName::parse_octets(stem, Some(&DomainName::root())).map_err(|source| {
+    DomainName::parse_octets(stem, Some(&DomainName::root())).map_err(|source| {
         LoadError::FileName {
             path: path.to_owned(),
             source,
         }
-    })?;
+    })
+}
+
+fn load(
+    path: &Path,
+    origin: &DomainName,
+    root: &Path,
+    discovery: &DomainName,
+) -> Result<(Zone, Vec<ZoneWarning>), LoadError> {
     let text = read_text(path).map_err(|source| LoadError::File {
         path: path.to_owned(),
         source,
     })?;
-    let records = master::parse(&text, path, &origin, &|wanted| include(root, wanted))?;
+    let records = master::parse(&text, path, origin, &|wanted| include(root, wanted))?;
     let is_overlay = |name: &DomainName| name.folded() == discovery.folded();
     let has_soa = |record: &Record| record.rtype == RecordType::SOA && is_overlay(&record.owner);
-    let kind = match is_overlay(&origin) || records.iter().any(has_soa) {
+    let kind = match is_overlay(origin) || records.iter().any(has_soa) {
         true => ZoneKind::Overlay(discovery.clone()),
         false => ZoneKind::Whole,
     };

@@ -29,7 +29,7 @@ use foldhash::fast::RandomState;
 
 pub use self::build::{MAX_WARNINGS, ZoneKind};
 pub use self::error::{ZoneError, ZoneWarning};
-pub use self::load::{LoadError, ZoneFile, load_dir};
+pub use self::load::{LoadError, ZoneFile, load_dir, load_file};
 pub use self::lookup::Lookup;
 
 use super::rr::{RecordType, RrSet};
@@ -106,6 +106,19 @@ impl Zone {
     /// How many names exist, empty non-terminals included.
     pub fn name_count(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// How many records there are.
+    pub fn record_count(&self) -> usize {
+        let sets = self.nodes.iter().flat_map(|node| &node.rrsets);
+        sets.map(RrSet::len).sum()
+    }
+
+    /// The serial of the SOA, if there's one.
+    pub fn serial(&self) -> Option<u32> {
+        // The last 20 octets are its numbers, the serial first.
+        let numbers = self.soa()?.rdata(0).last_chunk::<20>()?;
+        numbers.first_chunk().copied().map(u32::from_be_bytes)
     }
 
     fn node(&self, name: &[u8]) -> Option<&Node> {
