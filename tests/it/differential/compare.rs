@@ -108,8 +108,9 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
                 .iter()
                 .filter(|their| but_glue(their) == but_glue(ours))
                 .count();
-            let is_referral = ours.answer.is_empty() && !ours.authoritative;
-            is_referral && same >= 2 && theirs.iter().any(|their| essence(their) == essence(ours))
+            is_referral(ours)
+                && same >= 2
+                && theirs.iter().any(|their| essence(their) == essence(ours))
         },
     },
 ];
@@ -126,8 +127,7 @@ fn essence(
     &BTreeSet<String>,
     Option<&BTreeSet<String>>,
 ) {
-    let is_referral = asked.answer.is_empty() && !asked.authoritative;
-    let glue = is_referral.then_some(&asked.additional);
+    let glue = is_referral(asked).then_some(&asked.additional);
     (
         asked.rcode,
         asked.authoritative,
@@ -135,6 +135,14 @@ fn essence(
         &asked.authority,
         glue,
     )
+}
+
+/// Whether it leads to other servers, at once or behind an alias.
+fn is_referral(asked: &Asked) -> bool {
+    asked
+        .authority
+        .iter()
+        .any(|record| record.contains(" in ns "))
 }
 
 pub(super) fn judge(case: &Case, ours: &Asked, theirs: [&Asked; 3]) -> Judgement {
@@ -166,7 +174,7 @@ pub(super) fn judge(case: &Case, ours: &Asked, theirs: [&Asked; 3]) -> Judgement
 /// The addresses that come with our answers, each with the question that shows whether
 /// it's true: a server may add what it likes, but nothing else than it answers.
 pub(super) fn claims(ours: &[Asked]) -> Vec<(String, Case)> {
-    let helps = ours.iter().filter(|asked| !asked.answer.is_empty());
+    let helps = ours.iter().filter(|asked| !is_referral(asked));
     let records: BTreeSet<&String> = helps.flat_map(|asked| &asked.additional).collect();
     let claim = |record: &String| {
         let mut words = record.split(' ');
