@@ -16,6 +16,7 @@ use serde::Deserialize;
 pub use self::limits::{Limits, MIB};
 use crate::dns::access::{Network, TooManyNetworks};
 use crate::dns::answer::DEFAULT_UDP_PAYLOAD;
+use crate::dns::reverse::{ReverseError, ReverseNetworks};
 use crate::health::HealthConfig;
 use crate::name::DomainName;
 use crate::registry::table::TableConfig;
@@ -54,6 +55,14 @@ pub struct Settings {
     /// Directory of static zones, one file `*.zone` each [default: zones, when it's there]
     #[arg(long, env = "NAMEBEAT_ZONES", value_name = "DIR")]
     pub zones: Option<PathBuf>,
+    /// Network whose registered addresses lead to names by PTR; repeatable
+    #[arg(
+        long,
+        env = "NAMEBEAT_REVERSE_ZONES",
+        value_name = "NET",
+        value_delimiter = ','
+    )]
+    pub reverse_zones: Option<Vec<Network>>,
     /// Directory for state; nothing is kept on disk yet, so this only warns
     #[arg(long, env = "NAMEBEAT_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -150,6 +159,7 @@ impl Settings {
             http: self.http.or(lower.http),
             zone: self.zone.or(lower.zone),
             zones: self.zones.or(lower.zones),
+            reverse_zones: self.reverse_zones.or(lower.reverse_zones),
             data_dir: self.data_dir.or(lower.data_dir),
             ephemeral: self.ephemeral.or(lower.ephemeral),
             workers: self.workers.or(lower.workers),
@@ -183,6 +193,8 @@ pub struct Config {
     pub zone: DomainName,
     /// Directory of static zones.
     pub zones: Option<PathBuf>,
+    /// Networks with a reverse zone.
+    pub reverse_zones: ReverseNetworks,
     /// Threads that answer DNS.
     pub workers: usize,
     /// Largest UDP payload for clients elsewhere.
@@ -227,7 +239,11 @@ impl Config {
             ));
         }
         let limits = Limits::new(&settings)?;
-        let config = Self::from_parts(settings, zone, limits);
+        let networks = settings.reverse_zones.clone().unwrap_or_default();
+        let config = Self {
+            reverse_zones: ReverseNetworks::new(networks)?,
+            ..Self::from_parts(settings, zone, limits)
+        };
         if config.dns.is_empty() {
             return Err(ConfigError::wrong(
                 "dns",
@@ -281,6 +297,7 @@ impl Config {
                     .is_dir()
                     .then(|| DEFAULT_ZONES.into())
             }),
+            reverse_zones: ReverseNetworks::default(),
             workers: settings.workers.unwrap_or_else(|| {
                 std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
             }),
@@ -344,6 +361,9 @@ pub enum ConfigError {
     /// The rules for clients are too many.
     #[error("allow_query, deny_query: {0}")]
     Networks(#[from] TooManyNetworks),
+    /// A network can't have a reverse zone.
+    #[error("reverse_zones: {0}")]
+    Reverse(#[from] ReverseError),
     /// The API would be open to others.
     #[error(
         "http is {0}, which others can reach, and the API asks for no token yet: keep it on loopback, \

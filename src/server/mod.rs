@@ -119,6 +119,10 @@ impl Server {
             Clock::start(),
         )
         .map_err(ServeError::Start)?;
+        // Before anything can be registered, so that no address is missed.
+        registry
+            .directory()
+            .index_addresses(config.reverse_zones.ranges());
         let (reload, reloads) = Reloads::new(count, registry.wall(registry.now()));
         let keeper = ZoneKeeper {
             source,
@@ -344,6 +348,7 @@ fn zone_source(config: &Config) -> ZoneSource {
         origin: config.zone.clone(),
         nameservers: config.dns.iter().map(SocketAddr::ip).collect(),
         negative_ttl: config.table.negative_ttl,
+        reverse: config.reverse_zones.clone(),
     }
 }
 
