@@ -16,6 +16,7 @@ pub use self::settings::{DEFAULT_FILE, Settings};
 use crate::dns::access::TooManyNetworks;
 use crate::dns::answer::DEFAULT_UDP_PAYLOAD;
 use crate::dns::identity::{Identity, MAX_SERVER_ID_LEN};
+use crate::dns::reverse::{ReverseError, ReverseNetworks};
 use crate::health::HealthConfig;
 use crate::name::DomainName;
 use crate::registry::table::TableConfig;
@@ -42,6 +43,8 @@ pub struct Config {
     pub zone: DomainName,
     /// Directory of static zones.
     pub zones: Option<PathBuf>,
+    /// Networks with a reverse zone.
+    pub reverse_zones: ReverseNetworks,
     /// Threads that answer DNS.
     pub workers: usize,
     /// Largest UDP payload for clients elsewhere.
@@ -96,7 +99,11 @@ impl Config {
                 "1 to 255 octets",
             ));
         }
-        let config = Self::from_parts(settings, zone, limits);
+        let networks = settings.reverse_zones.clone().unwrap_or_default();
+        let config = Self {
+            reverse_zones: ReverseNetworks::new(networks)?,
+            ..Self::from_parts(settings, zone, limits)
+        };
         if config.dns.is_empty() {
             return Err(ConfigError::wrong(
                 "dns",
@@ -150,6 +157,7 @@ impl Config {
                     .is_dir()
                     .then(|| DEFAULT_ZONES.into())
             }),
+            reverse_zones: ReverseNetworks::default(),
             workers: settings.workers.unwrap_or_else(|| {
                 std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
             }),
@@ -217,6 +225,9 @@ pub enum ConfigError {
     /// The rules for clients are too many.
     #[error("allow_query, deny_query: {0}")]
     Networks(#[from] TooManyNetworks),
+    /// A network can't have a reverse zone.
+    #[error("reverse_zones: {0}")]
+    Reverse(#[from] ReverseError),
     /// The API would be open to others.
     #[error(
         "http is {0}, which others can reach, and the API asks for no token yet: keep it on loopback, \

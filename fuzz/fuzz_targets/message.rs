@@ -14,7 +14,8 @@ use namebeat::dns::limit::LimitConfig;
 use namebeat::dns::master;
 use namebeat::dns::text::message::message;
 use namebeat::dns::zone::{Zone, ZoneKind};
-use namebeat::dns::zones::Zones;
+use namebeat::dns::reverse::ReverseNetworks;
+use namebeat::dns::zones::{ZoneSource, Zones};
 use namebeat::name::DomainName;
 use namebeat::registry::Registry;
 use namebeat::registry::instance::Instance;
@@ -39,7 +40,14 @@ fn start() -> Desk {
     let zone = Zone::build(&records, &ZoneKind::Whole).unwrap().0;
     let discovery = DomainName::parse("z.", None).unwrap();
     let negative_ttl = Duration::from_secs(2);
-    let zones = Zones::of(vec![zone], &discovery, &[], negative_ttl).unwrap();
+    let source = ZoneSource {
+        dir: None,
+        origin: discovery,
+        nameservers: Vec::new(),
+        negative_ttl,
+        reverse: ReverseNetworks::default(),
+    };
+    let zones = Zones::of(vec![zone], &source).unwrap();
     let table = TableConfig {
         ttl: Duration::from_secs(5),
         negative_ttl,

@@ -25,6 +25,8 @@ fn print(config: &Config, out: &mut impl Write) -> std::io::Result<()> {
     if let Some(dir) = &config.zones {
         writeln!(out, "zones = {}", quoted(&dir.display().to_string()))?;
     }
+    let networks = config.reverse_zones.as_slice();
+    writeln!(out, "reverse_zones = {}", array(networks))?;
     writeln!(out, "workers = {}", config.workers)?;
     writeln!(out, "ttl = \"{}\"", TimeSpan(config.table.ttl))?;
     let negative_ttl = TimeSpan(config.table.negative_ttl);

@@ -34,6 +34,14 @@ pub struct Settings {
     /// Directory of static zones, one file `*.zone` each [default: zones, when it's there]
     #[arg(long, env = "NAMEBEAT_ZONES", value_name = "DIR")]
     pub zones: Option<PathBuf>,
+    /// Network whose registered addresses lead to names by PTR; repeatable
+    #[arg(
+        long,
+        env = "NAMEBEAT_REVERSE_ZONES",
+        value_name = "NET",
+        value_delimiter = ','
+    )]
+    pub reverse_zones: Option<Vec<Network>>,
     /// Directory for state; nothing is kept on disk yet, so this only warns
     #[arg(long, env = "NAMEBEAT_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -139,6 +147,7 @@ impl Settings {
             http: self.http.or(lower.http),
             zone: self.zone.or(lower.zone),
             zones: self.zones.or(lower.zones),
+            reverse_zones: self.reverse_zones.or(lower.reverse_zones),
             data_dir: self.data_dir.or(lower.data_dir),
             ephemeral: self.ephemeral.or(lower.ephemeral),
             workers: self.workers.or(lower.workers),

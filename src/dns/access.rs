@@ -16,6 +16,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -197,6 +198,22 @@ impl Network {
             IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !host)),
         };
         Self { address, length }
+    }
+
+    /// Its addresses, from the first to the last.
+    pub fn range(self) -> RangeInclusive<IpAddr> {
+        let host = low_bits(width(self.address) - self.length);
+        let last = match self.address {
+            // Bits of the host are at most 32 here.
+            IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() | host as u32).into()),
+            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() | host)),
+        };
+        self.address..=last
+    }
+
+    /// Bits that are the same in all of its addresses.
+    pub fn length(self) -> u8 {
+        self.length
     }
 
     fn bits(self) -> u128 {

@@ -3,8 +3,9 @@
 //! Whoever makes an answer notes here each view it read and each moment at which
 //! something in the answer would change by itself: a TTL that its lease no longer
 //! covers, a lease that ends. An answer may be given again while the views stand
-//! and that moment hasn't come. What depends on anything else, or has a name of
-//! which there's no end, is marked as not to be kept.
+//! and that moment hasn't come. One that was made from what is found across
+//! services may be given again while nothing at all is published. What depends on
+//! anything else, or has a name of which there's no end, is marked as not to be kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,10 @@ pub struct Basis {
     views: Vec<Seen>,
     until: Moment,
     is_kept: bool,
+    /// Whether the views tell all that it was made from.
+    views_suffice: bool,
+    /// Whether it was made from what is found across services.
+    is_of_all: bool,
 }
 
 /// A view as it was when it was read.
@@ -56,6 +61,8 @@ impl Default for Basis {
             views: Vec::new(),
             until: Moment::MAX,
             is_kept: true,
+            views_suffice: true,
+            is_of_all: false,
         }
     }
 }
@@ -64,8 +71,8 @@ impl Basis {
     /// Reads the view of a service.
     pub fn view(&mut self, directory: &Directory, service: &str) -> Option<Arc<ServiceView>> {
         let Some(slot) = directory.slot(service) else {
-            // Nothing would tell that it's registered later.
-            self.discard();
+            // No view would tell that it's registered later.
+            self.views_suffice = false;
             return None;
         };
         // The number first: a view that comes in between is newer than it says,
@@ -74,12 +81,20 @@ impl Basis {
         let view = slot.view();
         // One that has ended since it was found doesn't tell when the service
         // comes back, for that is in another slot then.
-        if slot.is_gone() || self.views.len() == MAX_VIEWS {
+        if slot.is_gone() {
             self.discard();
+        } else if self.views.len() == MAX_VIEWS {
+            self.views_suffice = false;
         } else if !self.views.iter().any(|seen| Arc::ptr_eq(&seen.slot, &slot)) {
             self.views.push(Seen { slot, generation });
         }
         Some(view)
+    }
+
+    /// Notes that the answer is made from what is found across services, so it
+    /// holds for no longer than the registry's revision.
+    pub fn read_all(&mut self) {
+        self.is_of_all = true;
     }
 
     /// Notes that the answer changes by itself at `moment`.
@@ -103,7 +118,12 @@ impl Basis {
 
     /// Whether the answer may be given again, as far as can be told from this.
     pub(super) fn is_kept(&self) -> bool {
-        self.is_kept
+        self.is_kept && (self.views_suffice || self.is_of_all)
+    }
+
+    /// Whether it holds only while nothing is published.
+    pub(super) fn is_of_all(&self) -> bool {
+        self.is_of_all
     }
 
     /// The views it was made from, the one of the name asked for first.

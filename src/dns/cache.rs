@@ -2,7 +2,8 @@
 //!
 //! A body is kept by the question it answers, and given again for as long as its
 //! [`Basis`] stands. That is one comparison of moments, and one of revisions while
-//! nothing changes; after a change, one load for each view it was made from.
+//! nothing changes; after a change, one load for each view it was made from, unless
+//! it was made from what is found across services and so is gone.
 //! Nobody tells a cache of a change, and nothing in it is shared, so workers don't
 //! wait for each other or for the registry.
 //!
@@ -89,6 +90,8 @@ struct Prepared {
     view: Option<Seen>,
     /// Further views.
     views: Box<[Seen]>,
+    /// Whether it's true at that revision only.
+    is_of_all: bool,
     head: Head,
     shortened: Option<Shortened>,
     /// Whether it was asked for since the hand came by.
@@ -107,7 +110,7 @@ impl Prepared {
     /// is the same, no view needs to be looked at.
     fn holds(&mut self, at: At) -> bool {
         if self.revision != at.revision {
-            if !self.view.iter().chain(&self.views).all(Seen::stands) {
+            if self.is_of_all || !self.view.iter().chain(&self.views).all(Seen::stands) {
                 return false;
             }
             self.revision = at.revision;
@@ -237,13 +240,15 @@ impl Cache {
         });
         let turns = draft.turns.as_flattened();
         let hash = self.hash(question, shortened);
-        let (until, mut views) = (basis.until(), basis.into_views().into_iter());
+        let (until, is_of_all) = (basis.until(), basis.is_of_all());
+        let mut views = basis.into_views().into_iter();
         let prepared = Prepared {
             hash,
             until,
             revision,
             view: views.next(),
             views: views.collect(),
+            is_of_all,
             head: draft.head,
             shortened,
             is_used: false,

@@ -27,6 +27,8 @@ const MAX_TARGETS: usize = 2048;
 pub struct Registered<'a> {
     /// The discovery zone.
     pub zone: &'a DomainName,
+    /// TTL of negative answers, unless a service has its own.
+    pub negative_ttl: Duration,
     /// What is registered.
     pub directory: &'a Directory,
     /// The moment the question is answered at.
@@ -45,6 +47,17 @@ impl Registered<'_> {
         match Owner::parse(&labels) {
             Owner::Apex | Owner::Transports => Step::no_data(),
             Owner::Unknown => Step::NxDomain,
+            Owner::Kinds => self.kinds(qname, qtype),
+            Owner::BrowsingDomain(id) => self.browsing_domain(id, qname, qtype),
+            Owner::OfKind {
+                transport,
+                kind,
+                id,
+            } => self.of_kind((transport, kind), id, qname, qtype),
+            Owner::Service {
+                service,
+                selection: Selection::Transport(transport),
+            } => self.kind_or_service(transport, service, qname, qtype),
             Owner::Instance { service, id } => {
                 let view = self.basis.view(self.directory, service);
                 match view
@@ -68,7 +81,7 @@ impl Registered<'_> {
     }
 
     /// Records at a name that selects instances of a service.
-    fn service(
+    pub(super) fn service(
         &mut self,
         view: &ServiceView,
         selection: &Selection<'_>,
@@ -89,7 +102,7 @@ impl Registered<'_> {
             .filter(|member| selection.selects(member.instance()));
         let source = Source::listed(view.ttl, selected.clone(), self.now, self.basis);
         if source.is_empty() && selected.clone().next().is_some() {
-            return nobody(view, selected, self.now, self.basis);
+            return nobody(view.negative_ttl, selected, self.now, self.basis);
         }
         if selection.is_srv_only() && !matches!(qtype, RecordType::SRV | RecordType::ANY) {
             return Step::no_data();
@@ -109,12 +122,14 @@ impl Registered<'_> {
     ) -> Step<'static> {
         let source = Source::own_name(view.ttl, member, self.now, self.basis);
         if source.is_empty() {
-            return nobody(view, std::iter::once(member), self.now, self.basis);
+            let member = std::iter::once(member);
+            return nobody(view.negative_ttl, member, self.now, self.basis);
         }
         self.records(view, &source, qname, qtype, |member| member.instance().port)
     }
 
-    fn records(
+    /// Records made of `source`.
+    pub(super) fn records(
         &mut self,
         view: &ServiceView,
         source: &Source<'_>,
@@ -177,8 +192,8 @@ impl Registered<'_> {
 }
 
 /// NODATA, with the reason why nobody is listed.
-fn nobody<'a>(
-    view: &ServiceView,
+pub(super) fn nobody<'a>(
+    negative_ttl: Duration,
     members: impl Iterator<Item = &'a Member> + Clone,
     now: Moment,
     basis: &mut Basis,
@@ -196,7 +211,7 @@ fn nobody<'a>(
             code: ExtendedError::OTHER,
             text: tally.to_string(),
         }),
-        negative_ttl: Some(view.negative_ttl),
+        negative_ttl: Some(negative_ttl),
     }
 }
 

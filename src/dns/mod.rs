@@ -5,7 +5,8 @@
 //!                                           │ miss     ▲
 //!                                           ▼          │
 //!                                        resolve ─▶ compose
-//!                                           ├▶ discovery (owner, records) ◀─ registry
+//!                                           ├▶ discovery (owner, records, browse) ◀─ registry
+//!                                           ├▶ reverse ◀─ registry
 //!                                           └▶ zones (zone, master)
 //! ```
 //!
@@ -39,7 +40,7 @@
 //! | 4343 | letter case: kept as asked, ignored when looked up | yes |
 //! | 4592 | wildcards, empty non-terminals | yes, in static zones |
 //! | 6672 | DNAME | yes |
-//! | 6763 | TXT as key=value | yes; browsing not yet |
+//! | 6763 | TXT as key=value, browsing | yes |
 //! | 6891 | EDNS, BADVERS, payload size | yes |
 //! | 7766 | TCP: pipelining, idle timeout, half-close | yes |
 //! | 5001 | NSID, to those who ask | yes |
@@ -55,6 +56,7 @@ pub mod access;
 pub mod answer;
 pub mod basis;
 mod body;
+mod browse;
 mod cache;
 mod compose;
 pub mod cookie;
@@ -68,9 +70,11 @@ pub mod message;
 mod mmsg;
 mod outcome;
 pub mod owner;
+mod pointers;
 mod query;
 mod records;
 mod resolve;
+pub mod reverse;
 pub mod rr;
 pub mod service;
 mod step;

@@ -10,7 +10,14 @@
 //! V.K.tag.S.Z                  instances whose tag K is V; pairs chain to the left
 //! 1.4.version.S.Z              version 1.4 and every 1.4.x
 //! L.locality.S.Z               instances in L
+//! _services._dns-sd._udp.Z     kinds of instances, for browsing (RFC 6763 §9)
+//! _P._tcp.Z   _P._udp.Z        instances of a kind: with port P or protocol P
+//! I._P._tcp.Z I._P._udp.Z      one instance, for what it has of that kind
+//! b._dns-sd._udp.Z, db, lb     the zone to browse in (RFC 6763 §11)
 //! ```
+//!
+//! `_P._tcp.Z` is one name with `_S._tcp.Z`: SRV is asked of the service, PTR of
+//! the kind, and it's there when either is.
 //!
 //! What lies between these and `Z` exists without records of its own, so it's
 //! NODATA, never NXDOMAIN ([RFC 8020], [RFC 4592] §2.2.2): resolvers that
@@ -23,7 +30,7 @@
 //! [RFC 4592]: https://www.rfc-editor.org/rfc/rfc4592
 //! [RFC 8020]: https://www.rfc-editor.org/rfc/rfc8020
 
-use crate::registry::instance::Instance;
+use crate::registry::instance::{Instance, Transport};
 
 /// What an owner name, taken relative to the zone, asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -46,6 +53,20 @@ pub enum Owner<'a> {
         /// The instance's id.
         id: &'a str,
     },
+    /// `_services._dns-sd._udp.Z`: the kinds of what is registered.
+    Kinds,
+    /// `b._dns-sd._udp.Z`, `db` and `lb`: the zone to browse in. An instance of kind
+    /// `_dns-sd._udp` may be called so, too.
+    BrowsingDomain(&'a str),
+    /// One instance of a kind.
+    OfKind {
+        /// What it runs over.
+        transport: Transport,
+        /// Its protocol, or the name of one of its ports.
+        kind: &'a str,
+        /// The instance's id.
+        id: &'a str,
+    },
     /// None of these; nothing dynamic has such a name.
     Unknown,
 }
@@ -55,7 +76,8 @@ pub enum Owner<'a> {
 pub enum Selection<'a> {
     /// All.
     All,
-    /// `_S._tcp.Z`: those over that transport, for SRV only.
+    /// `_S._tcp.Z`: those over that transport, for SRV only. PTR there is of the
+    /// kind of that name.
     Transport(Transport),
     /// `_P._tcp.S.Z`: those with that protocol or named port, for SRV only.
     Port(Transport, &'a str),
@@ -70,15 +92,6 @@ pub enum Selection<'a> {
     Between(Between),
 }
 
-/// The transport in an SRV owner name.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Transport {
-    /// `_tcp`.
-    Tcp,
-    /// `_udp`.
-    Udp,
-}
-
 /// A name that exists only because names below it do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Between {
@@ -90,18 +103,21 @@ pub enum Between {
     Locality,
 }
 
-impl Transport {
-    fn from_label(label: &str) -> Option<Self> {
-        match label {
-            "_tcp" => Some(Self::Tcp),
-            "_udp" => Some(Self::Udp),
-            _ => None,
-        }
-    }
+/// Reads `_tcp` or `_udp`.
+fn transport_of(label: &str) -> Option<Transport> {
+    Transport::ALL
+        .into_iter()
+        .find(|transport| transport.label() == label)
+}
 
-    fn carries(self, instance: &Instance) -> bool {
-        instance.protocol.is_udp() == (self == Self::Udp)
-    }
+/// Whether `transport` is what `instance` runs over.
+fn carries(transport: Transport, instance: &Instance) -> bool {
+    instance.protocol.transport() == transport
+}
+
+/// Whether `instance` is of a kind.
+pub(super) fn is_of_kind(instance: &Instance, transport: Transport, kind: &str) -> bool {
+    carries(transport, instance) && instance.port_named(kind).is_some()
 }
 
 impl<'a> Owner<'a> {
@@ -118,19 +134,35 @@ impl<'a> Owner<'a> {
         let Some((&last, below)) = texts.split_last() else {
             return Self::Apex;
         };
-        if let Some(transport) = Transport::from_label(last) {
-            return match below {
-                [] => Self::Transports,
-                [name] => name
-                    .strip_prefix('_')
-                    .map_or(Self::Unknown, |service| Self::Service {
-                        service,
-                        selection: Selection::Transport(transport),
-                    }),
-                _ => Self::Unknown,
-            };
+        match transport_of(last) {
+            Some(transport) => Self::over(transport, below),
+            None => Self::of_service(last, below),
         }
-        Self::of_service(last, below)
+    }
+
+    /// Reads the labels to the left of `_tcp` or `_udp`.
+    fn over(transport: Transport, below: &[&'a str]) -> Self {
+        match below {
+            [] => Self::Transports,
+            ["_services", "_dns-sd"] if transport == Transport::Udp => Self::Kinds,
+            [label @ ("b" | "db" | "lb"), "_dns-sd"] if transport == Transport::Udp => {
+                Self::BrowsingDomain(label)
+            }
+            [name] => name
+                .strip_prefix('_')
+                .map_or(Self::Unknown, |service| Self::Service {
+                    service,
+                    selection: Selection::Transport(transport),
+                }),
+            [id, kind] => kind
+                .strip_prefix('_')
+                .map_or(Self::Unknown, |kind| Self::OfKind {
+                    transport,
+                    kind,
+                    id,
+                }),
+            _ => Self::Unknown,
+        }
     }
 
     /// Reads the labels to the left of a service.
@@ -142,11 +174,11 @@ impl<'a> Owner<'a> {
             [parts @ .., "version"] => Selection::Version(parts.to_vec()),
             ["locality"] => Selection::Between(Between::Locality),
             [locality, "locality"] => Selection::Locality(locality),
-            [label] => match Transport::from_label(label) {
+            [label] => match transport_of(label) {
                 Some(transport) => Selection::Between(Between::Transport(transport)),
                 None => return Self::Instance { service, id: label },
             },
-            [port, transport] => match (port.strip_prefix('_'), Transport::from_label(transport)) {
+            [port, transport] => match (port.strip_prefix('_'), transport_of(transport)) {
                 (Some(port), Some(transport)) => Selection::Port(transport, port),
                 _ => return Self::Unknown,
             },
@@ -171,11 +203,9 @@ impl Selection<'_> {
         match self {
             Self::All => true,
             Self::Transport(transport) | Self::Between(Between::Transport(transport)) => {
-                transport.carries(instance)
+                carries(*transport, instance)
             }
-            Self::Port(transport, port) => {
-                transport.carries(instance) && instance.port_named(port).is_some()
-            }
+            Self::Port(transport, port) => is_of_kind(instance, *transport, port),
             Self::Tags(pairs, open) => {
                 pairs
                     .iter()
@@ -234,138 +264,5 @@ impl Selection<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn parse(name: &str) -> Owner<'_> {
-        let labels: Vec<&[u8]> = name
-            .split('.')
-            .filter(|label| !label.is_empty())
-            .map(str::as_bytes)
-            .collect();
-        Owner::parse(&labels)
-    }
-
-    fn of_web(selection: Selection<'_>) -> Owner<'_> {
-        Owner::Service {
-            service: "web",
-            selection,
-        }
-    }
-
-    #[test]
-    fn reads_the_table_of_names() {
-        assert_eq!(parse(""), Owner::Apex);
-        assert_eq!(parse("_tcp"), Owner::Transports);
-        assert_eq!(parse("web"), of_web(Selection::All));
-        assert_eq!(
-            parse("_web._tcp"),
-            of_web(Selection::Transport(Transport::Tcp))
-        );
-        assert_eq!(
-            parse("_web._udp"),
-            of_web(Selection::Transport(Transport::Udp))
-        );
-        assert_eq!(
-            parse("_http._tcp.web"),
-            of_web(Selection::Port(Transport::Tcp, "http"))
-        );
-        assert_eq!(
-            parse("web-1.web"),
-            Owner::Instance {
-                service: "web",
-                id: "web-1"
-            }
-        );
-        assert_eq!(
-            parse("prod.env.blue.color.tag.web"),
-            of_web(Selection::Tags(
-                vec![("color", "blue"), ("env", "prod")],
-                None
-            ))
-        );
-        assert_eq!(
-            parse("1.4.version.web"),
-            of_web(Selection::Version(vec!["1", "4"]))
-        );
-        assert_eq!(
-            parse("eu-1.locality.web"),
-            of_web(Selection::Locality("eu-1"))
-        );
-    }
-
-    #[test]
-    fn reads_the_names_in_between() {
-        assert_eq!(parse("tag.web"), of_web(Selection::Tags(vec![], None)));
-        assert_eq!(
-            parse("env.tag.web"),
-            of_web(Selection::Tags(vec![], Some("env")))
-        );
-        assert_eq!(
-            parse("version.web"),
-            of_web(Selection::Between(Between::Version))
-        );
-        assert_eq!(
-            parse("locality.web"),
-            of_web(Selection::Between(Between::Locality))
-        );
-        assert_eq!(
-            parse("_udp.web"),
-            of_web(Selection::Between(Between::Transport(Transport::Udp)))
-        );
-    }
-
-    #[test]
-    fn knows_nothing_else() {
-        for name in [
-            "a.b.web",
-            "x._http._tcp.web",
-            "http._tcp.web",
-            "web._tcp",
-            "a._web._tcp",
-        ] {
-            assert_eq!(parse(name), Owner::Unknown, "{name}");
-        }
-        assert_eq!(Owner::parse(&[b"\xff", b"web"]), Owner::Unknown);
-    }
-
-    fn label() -> impl Strategy<Value = String> {
-        "[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?".prop_filter("no reserved word", |l| {
-            !crate::name::RESERVED.contains(&l.as_str())
-        })
-    }
-
-    proptest! {
-        /// Whatever is written by the table of names reads back as what was meant.
-        #[test]
-        fn names_read_as_they_are_written(
-            service in label(), id in label(), pairs in prop::collection::vec((label(), label()), 1..4),
-            parts in prop::collection::vec("[0-9]{1,3}", 1..4), locality in label(),
-        ) {
-            let selection = |selection| Owner::Service { service: &service, selection };
-            let name = format!("{id}.{service}");
-            prop_assert_eq!(parse(&name), Owner::Instance { service: &service, id: &id });
-            let name = pairs.iter().fold(format!("tag.{service}"), |name, (key, value)| {
-                format!("{value}.{key}.{name}")
-            });
-            let tags = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-            prop_assert_eq!(parse(&name), selection(Selection::Tags(tags, None)));
-            let version = parts.iter().map(String::as_str).collect();
-            let name = format!("{}.version.{service}", parts.join("."));
-            prop_assert_eq!(
-                parse(&name),
-                selection(Selection::Version(version)));
-            let name = format!("{locality}.locality.{service}");
-            prop_assert_eq!(
-                parse(&name),
-                selection(Selection::Locality(&locality)));
-        }
-
-        #[test]
-        fn no_labels_panic(labels in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..5), 0..8)) {
-            let labels: Vec<&[u8]> = labels.iter().map(Vec::as_slice).collect();
-            let _ = Owner::parse(&labels);
-        }
-    }
-}
+#[path = "owner_tests.rs"]
+mod tests;

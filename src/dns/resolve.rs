@@ -30,7 +30,7 @@ const MAX_TARGETS: usize = 64;
 
 /// What questions are answered from.
 pub(super) struct Resolver<'z, 'a> {
-    /// Static zones and the discovery zone.
+    /// Static zones, the discovery zone and reverse zones.
     pub zones: &'z Zones,
     /// What is registered.
     pub directory: &'a Directory,
@@ -93,6 +93,10 @@ impl<'z> Resolver<'z, '_> {
         match zone {
             Closest::Static(zone) => static_step(zone, name, qtype, self.basis),
             Closest::Discovery(zone) => self.discovery_step(zone, name, qtype),
+            Closest::Reverse(zone) => {
+                let mut registered = self.registered(zone.services(), zone.negative_ttl);
+                zone.lookup(&mut registered, name, qtype)
+            }
         }
     }
 
@@ -116,14 +120,9 @@ impl<'z> Resolver<'z, '_> {
             return static_step(statics, name, qtype, self.basis);
         }
         let directory = self.directory;
-        let mut registered = Registered {
-            zone: &zone.origin,
-            directory,
-            now: self.now,
-            rng: self.rng,
-            basis: self.basis,
-        };
-        let step = registered.lookup(name, qtype);
+        let step = self
+            .registered(&zone.origin, zone.negative_ttl)
+            .lookup(name, qtype);
         if !matches!(step, Step::NxDomain) || is_blocked(name, &zone.origin, directory) {
             return step;
         }
@@ -134,6 +133,22 @@ impl<'z> Resolver<'z, '_> {
         wild.into_iter()
             .find(|step| !matches!(step, Step::NxDomain))
             .unwrap_or(Step::NxDomain)
+    }
+
+    /// What is registered, as answers from the discovery zone `zone` have it.
+    fn registered<'s>(
+        &'s mut self,
+        zone: &'s DomainName,
+        negative_ttl: std::time::Duration,
+    ) -> Registered<'s> {
+        Registered {
+            zone,
+            negative_ttl,
+            directory: self.directory,
+            now: self.now,
+            rng: self.rng,
+            basis: self.basis,
+        }
     }
 
     fn apex_step(&mut self, zone: &'z DiscoveryZone, qtype: RecordType) -> Step<'z> {
@@ -180,6 +195,7 @@ impl<'z> Resolver<'z, '_> {
             Step::TooLong { sets } => Outcome::YxDomain {
                 aliases: aliases.into_iter().chain(sets).collect(),
             },
+            Step::Failed(text) => Outcome::refused(Rcode::SERVFAIL, ExtendedError::OTHER, text),
             // The loop above follows every alias.
             Step::Alias { sets, .. } => Outcome::Hit {
                 answer: sets,
@@ -193,6 +209,10 @@ impl<'z> Resolver<'z, '_> {
     fn soa(&self, zone: Closest<'z>, negative_ttl: Option<std::time::Duration>) -> Cow<'z, RrSet> {
         let zone = match zone {
             Closest::Discovery(zone) => return self.discovery_soa(zone, negative_ttl),
+            Closest::Reverse(zone) => {
+                let ttl = negative_ttl.unwrap_or(zone.negative_ttl);
+                return Cow::Owned(zone.soa.rrset(&zone.origin, ttl));
+            }
             Closest::Static(zone) => zone,
         };
         // A zone without SOA isn't loaded.

@@ -46,6 +46,8 @@ pub enum Step<'z> {
         /// The DNAME.
         sets: RrSets<'z>,
     },
+    /// It can't be told now, for this reason.
+    Failed(&'static str),
 }
 
 impl Step<'_> {

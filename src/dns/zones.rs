@@ -2,7 +2,7 @@
 //!
 //! The discovery zone is one of them. Its names come from the registry; a file
 //! with its origin adds static ones. Where it has no NS of its own, `ns.Z` is
-//! made up, with the addresses that DNS listens on.
+//! made up, with the addresses that DNS listens on. Reverse zones have its NS.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -10,10 +10,13 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::access::Network;
 use super::discovery::SoaFields;
 use super::master::{self, MasterError};
 use super::owner::Owner;
-use super::rr::RecordType;
+use super::reverse::{ReverseNetworks, ReverseZone};
+use super::rr::{RecordType, RrSet};
+use super::ttl::Ttl;
 use super::zone::{self, LoadError, Zone, ZoneError, ZoneKind};
 use crate::name::{DomainName, Labels, NameError, wire_is_within};
 use crate::registry::directory::Directory;
@@ -27,6 +30,7 @@ const SOA_TIMERS: [u32; 3] = [3600, 600, 86_400];
 pub struct Zones {
     discovery: DiscoveryZone,
     others: HashMap<DomainName, Zone>,
+    reverse: HashMap<DomainName, ReverseZone>,
     /// Labels of the longest origin.
     depth: usize,
 }
@@ -51,6 +55,8 @@ pub enum Closest<'z> {
     Discovery(&'z DiscoveryZone),
     /// One that was loaded from a file.
     Static(&'z Zone),
+    /// One of addresses of what is registered.
+    Reverse(&'z ReverseZone),
 }
 
 /// Why zones can't be loaded.
@@ -68,6 +74,26 @@ pub enum ZoneLoadError {
     /// The zone made up for the discovery zone.
     #[error("the discovery zone can't be made: {0}")]
     Zone(#[from] ZoneError),
+    /// A file holds a zone that is to be made of registered addresses.
+    #[error("{}: the zone {origin} is that of {network} in reverse_zones; take one of them away", path.display())]
+    ReverseIsStatic {
+        /// The file.
+        path: PathBuf,
+        /// The zone.
+        origin: DomainName,
+        /// The network.
+        network: Network,
+    },
+    /// The discovery zone would be one of registered addresses, too.
+    #[error(
+        "zone and reverse_zones: {origin} is the discovery zone, and that of {network}; take one of them away"
+    )]
+    ReverseIsDiscovery {
+        /// The zone.
+        origin: DomainName,
+        /// The network.
+        network: Network,
+    },
 }
 
 /// What zones are made of.
@@ -81,6 +107,8 @@ pub struct ZoneSource {
     pub nameservers: Vec<IpAddr>,
     /// TTL of negative answers from the discovery zone.
     pub negative_ttl: Duration,
+    /// Networks whose addresses lead to the names of what is registered there.
+    pub reverse: ReverseNetworks,
 }
 
 impl ZoneSource {
@@ -92,48 +120,66 @@ impl ZoneSource {
     /// One file that is no zone is enough: a zone that is missing is an outage
     /// that nobody would see.
     pub fn load(&self) -> Result<(Zones, Vec<String>), ZoneLoadError> {
-        let (dir, nameservers) = (self.dir.as_deref(), &self.nameservers);
-        Zones::load(dir, &self.origin, nameservers, self.negative_ttl)
+        let mut warnings = Vec::new();
+        let mut loaded = Vec::new();
+        let files = self
+            .dir
+            .as_deref()
+            .map(|dir| zone::load_dir(dir, &self.origin))
+            .transpose()?
+            .unwrap_or_default();
+        for file in files {
+            let (zone, odd) = file.zone?;
+            warnings.extend(odd.iter().map(ToString::to_string));
+            loaded.push((file.path, zone));
+        }
+        Ok((Zones::make(self, loaded)?, warnings))
     }
 }
 
 impl Zones {
     /// Loads the files of `dir`, if any, and makes the discovery zone `origin`,
-    /// whose server is found at `nameservers`: see [`ZoneSource::load`].
+    /// whose server is found at `nameservers`, and no reverse zones: see
+    /// [`ZoneSource::load`].
     pub fn load(
         dir: Option<&Path>,
         origin: &DomainName,
         nameservers: &[IpAddr],
         negative_ttl: Duration,
     ) -> Result<(Self, Vec<String>), ZoneLoadError> {
-        let mut warnings = Vec::new();
-        let mut loaded = Vec::new();
-        let files = dir
-            .map(|dir| zone::load_dir(dir, origin))
-            .transpose()?
-            .unwrap_or_default();
-        for file in files {
-            let (zone, odd) = file.zone?;
-            warnings.extend(odd.iter().map(ToString::to_string));
-            loaded.push(zone);
-        }
-        Ok((
-            Self::of(loaded, origin, nameservers, negative_ttl)?,
-            warnings,
-        ))
+        let source = ZoneSource {
+            dir: dir.map(Path::to_owned),
+            origin: origin.clone(),
+            nameservers: nameservers.to_vec(),
+            negative_ttl,
+            reverse: ReverseNetworks::default(),
+        };
+        source.load()
     }
 
-    /// These zones, each of an origin of its own, and the discovery zone `origin`.
-    pub fn of(
-        zones: Vec<Zone>,
-        origin: &DomainName,
-        nameservers: &[IpAddr],
-        negative_ttl: Duration,
-    ) -> Result<Self, ZoneLoadError> {
-        let origin = origin.folded();
+    /// These zones, each of an origin of its own, and what `source` has beside files.
+    pub fn of(zones: Vec<Zone>, source: &ZoneSource) -> Result<Self, ZoneLoadError> {
+        let zones = zones.into_iter().map(|zone| (PathBuf::new(), zone));
+        Self::make(source, zones.collect())
+    }
+
+    fn make(source: &ZoneSource, zones: Vec<(PathBuf, Zone)>) -> Result<Self, ZoneLoadError> {
+        let origin = source.origin.folded();
+        let networks: HashMap<DomainName, Network> = source
+            .reverse
+            .origins()
+            .map(|(network, origin)| (origin, network))
+            .collect();
         let mut others = HashMap::new();
         let mut statics = Vec::new();
-        for zone in zones {
+        for (path, zone) in zones {
+            if let Some(network) = networks.get(zone.origin()) {
+                return Err(ZoneLoadError::ReverseIsStatic {
+                    path,
+                    origin: zone.origin().clone(),
+                    network: *network,
+                });
+            }
             if *zone.origin() == origin {
                 // Its apex NS must name servers; without any, one is made up below.
                 statics.push(zone);
@@ -141,16 +187,38 @@ impl Zones {
                 others.insert(zone.origin().clone(), zone);
             }
         }
-        let has_ns = |zone: &Zone| apex_set(zone, RecordType::NS);
-        if !statics.iter().any(has_ns) {
-            statics.push(made_up(&origin, nameservers)?);
+        if let Some(network) = networks.get(&origin) {
+            return Err(ZoneLoadError::ReverseIsDiscovery {
+                origin,
+                network: *network,
+            });
+        }
+        if !statics.iter().any(|zone| apex_ns(zone).is_some()) {
+            statics.push(made_up(&origin, &source.nameservers)?);
         }
         let soa = match statics.iter().find_map(Zone::soa) {
             Some(soa) => fields_of(soa.rdata(0)).unwrap_or(default_soa(&origin)?),
             None => default_soa(&origin)?,
         };
+        let no_ns = RrSet::new(origin.clone(), RecordType::NS, Ttl::ZERO);
+        let ns = statics.iter().find_map(apex_ns).unwrap_or(&no_ns);
+        let made = networks.into_iter().map(|(name, network)| {
+            let services = origin.clone();
+            let negative_ttl = source.negative_ttl;
+            let zone = ReverseZone::new(
+                network,
+                name.clone(),
+                services,
+                soa.clone(),
+                ns,
+                negative_ttl,
+            );
+            (name, zone)
+        });
+        let reverse: HashMap<DomainName, ReverseZone> = made.collect();
         let depth = others
             .keys()
+            .chain(reverse.keys())
             .chain([&origin])
             .map(|name| name.labels().count())
             .max();
@@ -158,11 +226,12 @@ impl Zones {
             origin,
             statics,
             soa,
-            negative_ttl,
+            negative_ttl: source.negative_ttl,
         };
         Ok(Self {
             discovery,
             others,
+            reverse,
             depth: depth.unwrap_or(0),
         })
     }
@@ -195,7 +264,8 @@ impl Zones {
         if origin == self.discovery.origin.as_wire() {
             return Some(Closest::Discovery(&self.discovery));
         }
-        self.others.get(origin).map(Closest::Static)
+        let of_file = self.others.get(origin).map(Closest::Static);
+        of_file.or_else(|| self.reverse.get(origin).map(Closest::Reverse))
     }
 
     fn is_inside_another(&self, origin: &[u8]) -> bool {
@@ -205,9 +275,9 @@ impl Zones {
         origin[0] != 0 && parent.is_some_and(|name| self.closest(name, RecordType::A).is_some())
     }
 
-    /// How many zones there are, the discovery zone included.
+    /// How many zones there are, the discovery zone and reverse zones included.
     pub fn count(&self) -> usize {
-        self.others.len() + 1
+        self.others.len() + self.reverse.len() + 1
     }
 
     /// A static name that something registered has, if there is one: what
@@ -273,13 +343,15 @@ fn is_registered(name: &[u8], zone: &DomainName, directory: &Directory) -> bool 
                 .any(|member| selection.is_reached_by(member.instance()))
         }),
         Owner::Apex | Owner::Transports | Owner::Unknown => false,
+        // Static names may stand in front of these.
+        Owner::Kinds | Owner::BrowsingDomain(_) | Owner::OfKind { .. } => false,
     }
 }
 
-fn apex_set(zone: &Zone, rtype: RecordType) -> bool {
+fn apex_ns(zone: &Zone) -> Option<&RrSet> {
     zone.rrsets(zone.origin().as_wire())
         .iter()
-        .any(|set| set.rtype == rtype)
+        .find(|set| set.rtype == RecordType::NS)
 }
 
 /// The NS of a discovery zone whose file names none. An address that clients

@@ -5,12 +5,21 @@
 //! a pointer is copied or swapped. Whoever keeps something made from a view
 //! keeps the slot and the generation it saw; one load tells whether it still
 //! stands.
+//!
+//! What is found across services has an [`index`](super::index), which is up to the
+//! views of a state before that state has its number: whoever keeps something made
+//! from it keeps the [revision](Directory::revision) read before.
 
+use std::net::IpAddr;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use papaya::HashMap;
 
+use super::groups::Group;
+use super::index::{Index, Place};
+use super::instance::Transport;
 use super::view::{Entry, Member, ServiceView};
 use crate::name::{InstanceId, ServiceName};
 
@@ -22,6 +31,7 @@ type NameMap<K, V> = HashMap<K, V, foldhash::quality::RandomState>;
 pub struct Directory {
     services: NameMap<ServiceName, Arc<Slot>>,
     entries: NameMap<InstanceId, Arc<Entry>>,
+    index: Index,
     revision: AtomicU64,
     /// DNS queries answered from services that have ended, not reported yet.
     ended: Arc<AtomicU64>,
@@ -174,6 +184,35 @@ impl Directory {
         view.member(id).filter(|member| !member.left).cloned()
     }
 
+    /// The services that have members of a kind: over `transport`, with `name` for
+    /// their protocol or for a port. None when there is no such member.
+    pub fn kind(&self, transport: Transport, name: &str) -> Option<Arc<Group<ServiceName>>> {
+        self.index.kind(transport, name)
+    }
+
+    /// Shows each kind that something registered has, in no order, until told to stop.
+    pub fn each_kind(&self, show: &mut dyn FnMut(Transport, &str) -> ControlFlow<()>) {
+        self.index.each_kind(show);
+    }
+
+    /// The services whose views have a member of that id: the one it's registered
+    /// under, and those that it left a moment ago.
+    pub fn homes(&self, id: &str) -> Box<[ServiceName]> {
+        self.index.homes(id)
+    }
+
+    /// The members that have an address, if it's in a network that is
+    /// [indexed](Directory::index_addresses).
+    pub fn at_address(&self, address: IpAddr) -> Option<Arc<Group<Place>>> {
+        self.index.address(address)
+    }
+
+    /// Indexes the addresses in these networks. To be called once, before anything
+    /// is registered; `false` when it was before.
+    pub fn index_addresses(&self, networks: Box<[RangeInclusive<IpAddr>]>) -> bool {
+        self.index.add_networks(networks)
+    }
+
     /// Number of the state published last. The SOA serial is its low 32 bits.
     pub fn revision(&self) -> u64 {
         self.revision.load(Ordering::Acquire)
@@ -197,29 +236,34 @@ impl Directory {
     pub(super) fn publish(&self, revision: u64, changed: Vec<Change>) {
         let services = self.services.pin();
         for change in changed {
-            match change {
-                Change::View(view) => {
-                    let known = services.get(&view.service);
-                    match known {
-                        Some(slot) => slot.publish(Arc::new(view)),
-                        None => {
-                            let name = view.service.clone();
-                            let slot = Slot {
-                                generation: AtomicU64::new(0),
-                                queries: AtomicU64::new(0),
-                                reported: AtomicU64::new(0),
-                                ended: self.ended.clone(),
-                                view: Mutex::new(Arc::new(view)),
-                            };
-                            services.insert(name, Arc::new(slot));
-                        }
-                    }
+            let (service, view) = match change {
+                Change::View(view) => (view.service.clone(), Some(Arc::new(view))),
+                Change::Gone(service) => (service, None),
+            };
+            let slot = services.get(&service);
+            let former = slot.map(|slot| slot.view());
+            let [was, is] = [&former, &view].map(|view| match view {
+                Some(view) => &view.members[..],
+                None => &[],
+            });
+            self.index.update(&service, was, is);
+            match (slot, view) {
+                (Some(slot), Some(view)) => slot.publish(view),
+                (None, Some(view)) => {
+                    let slot = Slot {
+                        generation: AtomicU64::new(0),
+                        queries: AtomicU64::new(0),
+                        reported: AtomicU64::new(0),
+                        ended: self.ended.clone(),
+                        view: Mutex::new(view),
+                    };
+                    services.insert(service, Arc::new(slot));
                 }
-                Change::Gone(service) => {
-                    if let Some(slot) = services.remove(&service) {
-                        slot.end(revision);
-                    }
+                (Some(slot), None) => {
+                    services.remove(&service);
+                    slot.end(revision);
                 }
+                (None, None) => {}
             }
         }
         self.revision.store(revision, Ordering::Release);

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::check::Check;
-use crate::name::{DomainName, InstanceId, Label, ServiceName};
+use crate::name::{DomainName, InstanceId, Label, MAX_LABEL_LEN, ServiceName};
 
 /// One running copy of a service, as it registered.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -56,6 +56,15 @@ impl Instance {
             .iter()
             .find(|(known, _)| known.as_str() == name)
             .map(|(_, port)| *port)
+    }
+
+    /// The names `P` in its kinds `_P._tcp` or `_P._udp`: its protocol, and its named
+    /// ports as far as their names leave room for the underscore in a label.
+    pub fn kinds(&self) -> impl Iterator<Item = &str> {
+        let protocol = self.protocol.as_str();
+        let ports = self.ports.iter().map(|(name, _)| name.as_str());
+        let fits = move |name: &&str| *name != protocol && name.len() < MAX_LABEL_LEN;
+        std::iter::once(protocol).chain(ports.filter(fits))
     }
 
     /// Whether tag `key` is `value`.
@@ -145,5 +154,36 @@ impl Protocol {
     /// Whether it runs over UDP rather than TCP.
     pub fn is_udp(self) -> bool {
         self == Self::Udp
+    }
+
+    /// What it runs over.
+    pub fn transport(self) -> Transport {
+        if self.is_udp() {
+            Transport::Udp
+        } else {
+            Transport::Tcp
+        }
+    }
+}
+
+/// What a protocol runs over, as SRV owner names have it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Transport {
+    /// `_tcp`.
+    Tcp,
+    /// `_udp`.
+    Udp,
+}
+
+impl Transport {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Tcp, Self::Udp];
+
+    /// Its label in owner names.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Tcp => "_tcp",
+            Self::Udp => "_udp",
+        }
     }
 }

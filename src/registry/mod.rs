@@ -19,6 +19,8 @@ pub mod check;
 pub mod directory;
 mod expiry;
 pub mod feed;
+pub mod groups;
+pub mod index;
 pub mod instance;
 pub mod lease;
 pub mod registration;

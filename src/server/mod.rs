@@ -114,6 +114,10 @@ impl Server {
             Clock::start(),
         )
         .map_err(ServeError::Start)?;
+        // Before anything can be registered, so that no address is missed.
+        registry
+            .directory()
+            .index_addresses(config.reverse_zones.ranges());
         let (reload, reloads) = Reloads::new(count, registry.wall(registry.now()));
         let keeper = ZoneKeeper {
             source,
@@ -242,6 +246,7 @@ fn zone_source(config: &Config) -> ZoneSource {
         origin: config.zone.clone(),
         nameservers: config.dns.iter().map(SocketAddr::ip).collect(),
         negative_ttl: config.table.negative_ttl,
+        reverse: config.reverse_zones.clone(),
     }
 }
 
@@ -268,7 +273,13 @@ pub fn answer_from_file(
 ) -> Result<Vec<u8>, ServeError> {
     let config = Config::default();
     let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let zones = Zones::of(vec![zone], discovery, &[local], config.table.negative_ttl)?;
+    let source = ZoneSource {
+        dir: None,
+        origin: discovery.clone(),
+        nameservers: vec![local],
+        ..zone_source(&config)
+    };
+    let zones = Zones::of(vec![zone], &source)?;
     let instruments = Arc::new(Instruments::off());
     let nothing = Arc::new(|_: &Instance| None);
     let registry = Registry::start(config.table, nothing, instruments, Clock::start())

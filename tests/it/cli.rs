@@ -352,6 +352,7 @@ fn help_names_every_flag_with_its_default() {
         ("--http", "NAMEBEAT_HTTP", "127.0.0.1:8054"),
         ("--zone", "NAMEBEAT_ZONE", "svc.internal."),
         ("--zones", "NAMEBEAT_ZONES", "zones"),
+        ("--reverse-zones", "NAMEBEAT_REVERSE_ZONES", ""),
         ("--data-dir", "NAMEBEAT_DATA_DIR", ""),
         ("--ephemeral", "NAMEBEAT_EPHEMERAL", ""),
         ("--workers", "NAMEBEAT_WORKERS", "one a core"),

@@ -9,6 +9,7 @@
 )]
 
 mod api;
+mod browse;
 mod carriers;
 mod cli;
 mod collector;
@@ -27,5 +28,6 @@ mod prepared;
 mod program;
 mod promises;
 mod reload;
+mod reverse;
 mod telemetry;
 mod zones;

@@ -12,7 +12,8 @@ use namebeat::dns::access::Access;
 use namebeat::dns::answer::{Authority, Client, Scratch, Source, Verdict};
 use namebeat::dns::guard::Guard;
 use namebeat::dns::limit::LimitConfig;
-use namebeat::dns::zones::Zones;
+use namebeat::dns::reverse::ReverseNetworks;
+use namebeat::dns::zones::ZoneSource;
 use namebeat::name::DomainName;
 use namebeat::registry::Registry;
 use namebeat::registry::instance::Instance;
@@ -53,7 +54,16 @@ impl Desk {
         );
         let origin = DomainName::parse("svc.internal.", None).unwrap();
         let negative_ttl = Duration::from_secs(2);
-        let loaded = Zones::load(Some(zones.path()), &origin, &[], negative_ttl).unwrap();
+        let networks = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap());
+        let reverse = ReverseNetworks::new(networks.to_vec()).unwrap();
+        let source = ZoneSource {
+            dir: Some(zones.path().to_owned()),
+            origin,
+            nameservers: Vec::new(),
+            negative_ttl,
+            reverse: reverse.clone(),
+        };
+        let loaded = source.load().unwrap();
         let table = TableConfig {
             ttl: Duration::from_secs(5),
             negative_ttl,
@@ -66,6 +76,7 @@ impl Desk {
             Clock::start(),
         )
         .unwrap();
+        assert!(registry.directory().index_addresses(reverse.ranges()));
         Self {
             authority: Authority::new(
                 Arc::new(loaded.0),
@@ -82,8 +93,15 @@ impl Desk {
     }
 
     fn register(&self, id: &str, service: &str, host: &str, weight: u16, lease: &str) {
+        // Some are of other kinds than the rest.
+        let (protocol, port) = match weight {
+            0 => ("grpc", "http"),
+            1 => ("udp", "http"),
+            _ => ("http", "admin"),
+        };
         let body = serde_json::json!({
             "id": id, "name": service, "host": host, "port": 80, "weight": weight,
+            "protocol": protocol, "ports": {port: 81},
             "tags": {"env": "prod"}, "version": "1.4", "lease": lease,
         });
         let registration: Registration = serde_json::from_value(body).unwrap();
@@ -170,6 +188,19 @@ fn qname() -> impl Strategy<Value = String> {
         "prod.env.tag.s1.svc.internal.",
         "prod.env.prod.env.prod.env.tag.s1.svc.internal.",
         "1.version.s1.svc.internal.",
+        "_services._dns-sd._udp.svc.internal.",
+        "b._dns-sd._udp.svc.internal.",
+        "_http._tcp.svc.internal.",
+        "_http._udp.svc.internal.",
+        "_admin._tcp.svc.internal.",
+        "i1._http._tcp.svc.internal.",
+        "i2._http._tcp.svc.internal.",
+        "i2._grpc._tcp.svc.internal.",
+        "10.in-addr.arpa.",
+        "0.0.10.in-addr.arpa.",
+        "1.0.0.10.in-addr.arpa.",
+        "2.0.0.10.in-addr.arpa.",
+        "3.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa.",
         "none.svc.internal.",
         "svc.internal.",
         "fixed.svc.internal.",
@@ -196,7 +227,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0u8..40).prop_map(Change::Resume),
         1 => (0u8..40).prop_map(Change::Heartbeat),
     ];
-    let qtype = prop::sample::select(vec![1u16, 28, 33, 16, 6, 2, 15, 65, 255, 4711]);
+    let qtype = prop::sample::select(vec![1u16, 28, 33, 16, 12, 12, 6, 2, 15, 65, 255, 4711]);
     let payload = prop::option::of(prop::sample::select(vec![0u16, 512, 800, 1232, 4096]));
     prop_oneof![
         2 => change.prop_map(Step::Change),
@@ -310,6 +341,19 @@ fn what_is_asked_again_is_prepared() {
         ("www.corp.example.", RecordType::A, false, true),
         ("corp.example.", RecordType::SOA, false, true),
         ("svc.internal.", RecordType::SOA, false, true),
+        ("_http._tcp.svc.internal.", RecordType::PTR, true, true),
+        ("_http._tcp.svc.internal.", RecordType::MX, false, true),
+        ("_none._tcp.svc.internal.", RecordType::PTR, false, false),
+        ("i1._http._tcp.svc.internal.", RecordType::SRV, false, true),
+        (
+            "_services._dns-sd._udp.svc.internal.",
+            RecordType::PTR,
+            false,
+            true,
+        ),
+        ("1.0.0.10.in-addr.arpa.", RecordType::PTR, false, true),
+        ("9.9.9.10.in-addr.arpa.", RecordType::PTR, false, false),
+        ("0.0.10.in-addr.arpa.", RecordType::PTR, false, false),
         // Clients could ask for as many of these as they like.
         ("none.svc.internal.", RecordType::A, false, false),
         ("i99.s1.svc.internal.", RecordType::A, false, false),

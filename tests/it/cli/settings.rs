@@ -4,7 +4,7 @@ use super::*;
 
 /// Of every setting that is printed: its key, and values for the file, for the
 /// environment and for the flag, as they're written in the file.
-const SETTINGS: [(&str, [&str; 3]); 19] = [
+const SETTINGS: [(&str, [&str; 3]); 20] = [
     (
         "dns",
         [
@@ -19,6 +19,14 @@ const SETTINGS: [(&str, [&str; 3]); 19] = [
     ),
     ("zone", ["\"a.test.\"", "\"b.test.\"", "\"c.test.\""]),
     ("zones", ["\"a\"", "\"b\"", "\"c\""]),
+    (
+        "reverse_zones",
+        [
+            "[\"10.0.0.0/8\"]",
+            "[\"192.0.2.0/24\", \"fd00::/8\"]",
+            "[\"172.16.0.0/16\"]",
+        ],
+    ),
     ("workers", ["1", "2", "1024"]),
     ("ttl", ["\"1s\"", "\"2s\"", "\"1h\""]),
     ("negative_ttl", ["\"0s\"", "\"2s\"", "\"3s\""]),

@@ -108,8 +108,8 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
                 .iter()
                 .filter(|their| but_glue(their) == but_glue(ours))
                 .count();
-            let gives_all = |their: &&Asked| ours.additional.is_subset(&their.additional);
-            is_referral(ours) && same >= 2 && theirs.iter().any(|their| gives_all(&their))
+            let gives_all = |their: &Asked| ours.additional.is_subset(&their.additional);
+            is_referral(ours) && same >= 2 && theirs.iter().any(|their| gives_all(their))
         },
     },
 ];
