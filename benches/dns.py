@@ -67,6 +67,9 @@ EXPORT_INTERVAL_MS = 5000
 # Every response is counted against its client's limit, and none is held back.
 LIMITING = ("--rate-limit", "1000000", "--rate-limit-loopback")
 
+# 512 networks, among which that of the load is looked for.
+ACCESS_RULES = ("--deny-query", ",".join(f"{first}.{second}.0.0/16" for first in (10, 126) for second in range(256)))
+
 COLUMNS = (
     f"{'':24} {'queries/s':>10} {'size':>6} {'CPU us':>7} {'user':>6} {'system':>6}"
     f" {'lost':>7} {'latency':>8} {'memory':>7}"
@@ -281,7 +284,7 @@ class Bench:
         self.stop(server)
 
     def metrics(self, scenario):
-        """What exporting, limiting and cookies cost, each against namebeat without."""
+        """What exporting, limiting, access rules and cookies cost, each against namebeat without."""
         data = self.data(scenario)
         everything = self.everything_on()
         everything["env"]["OTEL_METRIC_EXPORT_INTERVAL"] = "1000"
@@ -290,6 +293,7 @@ class Bench:
         servers["metrics"] = self.namebeat(data, "metrics", env=everything["env"])
         servers["metrics, traces, logs"] = self.namebeat(data, "metrics, traces, logs", env=all_signals)
         servers["rate limit"] = self.namebeat(data, "rate limit", LIMITING)
+        servers["access rules"] = self.namebeat(data, "access rules", ACCESS_RULES)
         lanes = {name: (server, data.queries, {}) for name, server in servers.items()}
         lanes["EDNS"] = (servers["off"], data.queries, {"extra": ["-e"]})
         lanes["EDNS and cookie"] = (servers["off"], data.queries, {"extra": ["-E", "10:0123456789abcdef"]})
