@@ -22,6 +22,8 @@ pub struct TestServer {
     client: Client,
     stop: CancellationToken,
     thread: Option<std::thread::JoinHandle<()>>,
+    /// Zone files that were made for it.
+    _zones: Option<TempDir>,
 }
 
 impl TestServer {
@@ -33,6 +35,21 @@ impl TestServer {
     /// A server with these settings, on free ports of loopback.
     pub fn with(settings: Settings) -> Self {
         Self::with_telemetry(settings, Telemetry::off())
+    }
+
+    /// A server with static zones, each the name of its file and its text.
+    pub fn with_zones(zones: &[(&str, &str)]) -> Self {
+        let directory = TempDir::new("zones");
+        for (file, text) in zones {
+            directory.write(file, text);
+        }
+        let settings = Settings {
+            zones: Some(directory.path().to_owned()),
+            ..Settings::default()
+        };
+        let mut server = Self::with(settings);
+        server._zones = Some(directory);
+        server
     }
 
     /// A server that reports to `telemetry`.
@@ -69,6 +86,7 @@ impl TestServer {
             client: Client { addresses },
             stop,
             thread: Some(thread),
+            _zones: None,
         }
     }
 }
