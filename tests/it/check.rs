@@ -95,7 +95,10 @@ fn said(answer: &Answer) -> Said {
         head += &format!(" ede={code}");
     }
     let mut records = Vec::new();
-    for (section, lines) in ["an", "au", "ad"].iter().zip(oracle::sections(&answer.octets)) {
+    for (section, lines) in ["an", "au", "ad"]
+        .iter()
+        .zip(oracle::sections(&answer.octets))
+    {
         records.extend(lines.into_iter().map(|line| format!("{section} {line}")));
     }
     Said {

@@ -222,7 +222,10 @@ fn section_3_6_2_an_alias_of_a_service() {
     server.http("POST", "/v1/instances/web-1/drain", "");
     let drained = server.ask("svc.corp.example.", RecordType::A);
     assert_eq!(drained.answers(), ["CNAME web.svc.internal."]);
-    assert_eq!(drained.message.authorities[0].record_type(), RecordType::SOA);
+    assert_eq!(
+        drained.message.authorities[0].record_type(),
+        RecordType::SOA
+    );
 }
 
 #[test]
