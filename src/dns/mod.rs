@@ -76,6 +76,7 @@ mod records;
 mod resolve;
 pub mod reverse;
 pub mod rr;
+mod schema;
 pub mod service;
 mod step;
 pub mod store;

@@ -41,14 +41,18 @@ macro_rules! record_types {
 }
 
 record_types! {
-    A = 1, "A"; NS = 2, "NS"; CNAME = 5, "CNAME"; SOA = 6, "SOA"; PTR = 12, "PTR";
-    HINFO = 13, "HINFO"; MX = 15, "MX"; TXT = 16, "TXT"; RP = 17, "RP"; AAAA = 28, "AAAA";
-    LOC = 29, "LOC"; SRV = 33, "SRV"; NAPTR = 35, "NAPTR"; DNAME = 39, "DNAME"; OPT = 41, "OPT";
-    DS = 43, "DS"; SSHFP = 44, "SSHFP"; RRSIG = 46, "RRSIG"; NSEC = 47, "NSEC";
-    DNSKEY = 48, "DNSKEY"; NSEC3 = 50, "NSEC3"; NSEC3PARAM = 51, "NSEC3PARAM"; TLSA = 52, "TLSA";
-    CDS = 59, "CDS"; CDNSKEY = 60, "CDNSKEY"; OPENPGPKEY = 61, "OPENPGPKEY"; SVCB = 64, "SVCB";
-    HTTPS = 65, "HTTPS"; TSIG = 250, "TSIG"; IXFR = 251, "IXFR"; AXFR = 252, "AXFR";
-    ANY = 255, "ANY"; URI = 256, "URI"; CAA = 257, "CAA";
+    A = 1, "A"; NS = 2, "NS"; MD = 3, "MD"; MF = 4, "MF"; CNAME = 5, "CNAME"; SOA = 6, "SOA";
+    MB = 7, "MB"; MG = 8, "MG"; MR = 9, "MR"; NULL = 10, "NULL"; WKS = 11, "WKS"; PTR = 12, "PTR";
+    HINFO = 13, "HINFO"; MINFO = 14, "MINFO"; MX = 15, "MX"; TXT = 16, "TXT"; RP = 17, "RP";
+    AFSDB = 18, "AFSDB"; X25 = 19, "X25"; RT = 21, "RT"; PX = 26, "PX"; AAAA = 28, "AAAA";
+    LOC = 29, "LOC"; SRV = 33, "SRV"; NAPTR = 35, "NAPTR"; KX = 36, "KX"; CERT = 37, "CERT";
+    DNAME = 39, "DNAME"; OPT = 41, "OPT"; DS = 43, "DS"; SSHFP = 44, "SSHFP";
+    RRSIG = 46, "RRSIG"; NSEC = 47, "NSEC"; DNSKEY = 48, "DNSKEY"; DHCID = 49, "DHCID";
+    NSEC3 = 50, "NSEC3"; NSEC3PARAM = 51, "NSEC3PARAM"; TLSA = 52, "TLSA"; SMIMEA = 53, "SMIMEA";
+    CDS = 59, "CDS"; CDNSKEY = 60, "CDNSKEY"; OPENPGPKEY = 61, "OPENPGPKEY";
+    ZONEMD = 63, "ZONEMD"; SVCB = 64, "SVCB"; HTTPS = 65, "HTTPS"; SPF = 99, "SPF";
+    TSIG = 250, "TSIG"; IXFR = 251, "IXFR"; AXFR = 252, "AXFR"; ANY = 255, "ANY";
+    URI = 256, "URI"; CAA = 257, "CAA";
 }
 
 impl FromStr for RecordType {

@@ -14,63 +14,11 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::rr::RecordType;
+use super::schema::{Field, schema};
 use crate::name::{DomainName, MAX_LABEL_LEN, MAX_NAME_LEN};
 
 /// Digits of a long value that stand together.
 const GROUP: usize = 56;
-
-/// What the fields of a type's rdata are, in turn.
-#[derive(Clone, Copy, Debug)]
-enum Field {
-    /// Unsigned numbers of one, two and four octets.
-    U8,
-    U16,
-    U32,
-    /// IP addresses.
-    V4,
-    V6,
-    /// A domain name.
-    Name,
-    /// A string with its length in front, in quotes.
-    Text,
-    /// The same without quotes, of letters and digits.
-    Word,
-    /// All that's left: such strings, one string, hexadecimal digits, base64.
-    Texts,
-    Rest,
-    Hex,
-    Base64,
-    /// All that's left, with a form of its own.
-    Location,
-    Parameters,
-}
-
-/// The fields of a type; none of one that is printed as octets.
-fn fields(rtype: RecordType) -> Option<&'static [Field]> {
-    use Field::*;
-    Some(match rtype {
-        RecordType::A => &[V4],
-        RecordType::AAAA => &[V6],
-        RecordType::NS | RecordType::CNAME | RecordType::DNAME | RecordType::PTR => &[Name],
-        RecordType::SOA => &[Name, Name, U32, U32, U32, U32, U32],
-        RecordType::MX => &[U16, Name],
-        RecordType::TXT => &[Texts],
-        RecordType::SRV => &[U16, U16, U16, Name],
-        RecordType::CAA => &[U8, Word, Rest],
-        RecordType::NAPTR => &[U16, U16, Text, Text, Text, Name],
-        RecordType::DS | RecordType::CDS => &[U16, U8, U8, Hex],
-        RecordType::TLSA => &[U8, U8, U8, Hex],
-        RecordType::SSHFP => &[U8, U8, Hex],
-        RecordType::HINFO => &[Text, Text],
-        RecordType::RP => &[Name, Name],
-        RecordType::URI => &[U16, U16, Rest],
-        RecordType::OPENPGPKEY => &[Base64],
-        RecordType::DNSKEY | RecordType::CDNSKEY => &[U16, U8, U8, Base64],
-        RecordType::SVCB | RecordType::HTTPS => &[U16, Name, Parameters],
-        RecordType::LOC => &[Location],
-        _ => return None,
-    })
-}
 
 /// The rdata of a record, whose names aren't compressed.
 pub fn rdata(rtype: RecordType, octets: &[u8]) -> String {
@@ -80,7 +28,7 @@ pub fn rdata(rtype: RecordType, octets: &[u8]) -> String {
 /// The rdata at a place in a message, whose names may point at others before them.
 pub fn rdata_in(rtype: RecordType, message: &[u8], place: std::ops::Range<usize>) -> String {
     let octets = message.get(place.clone()).unwrap_or_default();
-    let printed = fields(rtype).and_then(|fields| {
+    let printed = schema(rtype).and_then(|fields| {
         let mut reader = Reader {
             message,
             at: place.start,
@@ -167,18 +115,20 @@ impl<'a> Reader<'a> {
 
     fn field(&mut self, field: Field) -> Option<String> {
         Some(match field {
-            Field::U8 => u8::from_be_bytes(self.array()?).to_string(),
-            Field::U16 => self.u16()?.to_string(),
-            Field::U32 => u32::from_be_bytes(self.array()?).to_string(),
-            Field::V4 => Ipv4Addr::from(self.array::<4>()?).to_string(),
-            Field::V6 => Ipv6Addr::from(self.array::<16>()?).to_string(),
-            Field::Name => {
+            Field::U8(_) | Field::Algorithm => u8::from_be_bytes(self.array()?).to_string(),
+            Field::U16(_) => self.u16()?.to_string(),
+            Field::U32(_) | Field::Time(_) | Field::TtlTime(_) => {
+                u32::from_be_bytes(self.array()?).to_string()
+            }
+            Field::Ipv4 => Ipv4Addr::from(self.array::<4>()?).to_string(),
+            Field::Ipv6 => Ipv6Addr::from(self.array::<16>()?).to_string(),
+            Field::Name(_) => {
                 let (name, end) = name_in(&self.message[..self.end], self.at)?;
                 self.at = end;
                 name.to_string()
             }
-            Field::Text => quoted(self.text()?),
-            Field::Word => {
+            Field::Text(_) => quoted(self.text()?),
+            Field::Tag => {
                 let word = self.text()?;
                 let plain = !word.is_empty() && word.iter().all(u8::is_ascii_alphanumeric);
                 String::from_utf8(word.to_vec()).ok().filter(|_| plain)?
@@ -190,9 +140,9 @@ impl<'a> Reader<'a> {
                 }
                 texts.join(" ")
             }
-            Field::Rest => quoted(self.rest()?),
-            Field::Hex => hex(self.rest().filter(|rest| !rest.is_empty())?),
-            Field::Base64 => base64(self.rest().filter(|rest| !rest.is_empty())?),
+            Field::Rest(..) => quoted(self.rest()?),
+            Field::Hex(_) => hex(self.rest().filter(|rest| !rest.is_empty())?),
+            Field::Base64(_) => base64(self.rest().filter(|rest| !rest.is_empty())?),
             Field::Location => location::text(self.rest()?)?,
             Field::Parameters => service::text(self.rest()?)?,
         })

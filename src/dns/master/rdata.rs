@@ -15,6 +15,8 @@ use super::error::MasterError;
 use super::fields::Fields;
 use super::{loc, svcb};
 use crate::dns::rr::RecordType;
+use crate::dns::schema::Field::{self, *};
+use crate::dns::schema::schema;
 use crate::name::{DomainName, MAX_NAME_LEN};
 
 /// Longest rdata, octets; its length has 16 bits (RFC 1035 §3.2.1).
@@ -22,89 +24,6 @@ const MAX_RDATA_LEN: usize = 65_535;
 
 /// Longest character-string, octets (RFC 1035 §3.3).
 const MAX_STRING_LEN: usize = 255;
-
-/// One field of rdata, with the name its error messages give it.
-#[derive(Clone, Copy)]
-enum Field {
-    U8(&'static str),
-    U16(&'static str),
-    U32(&'static str),
-    /// Seconds in 32 bits.
-    Time(&'static str),
-    /// Seconds that serve as a TTL, so 31 bits (RFC 2308 §4, RFC 2181 §8).
-    TtlTime(&'static str),
-    /// A DNSSEC algorithm, by number or mnemonic (RFC 4034 §5.3).
-    Algorithm,
-    Ipv4,
-    Ipv6,
-    Name(&'static str),
-    /// A character-string: its length, then up to 255 octets.
-    Text(&'static str),
-    /// One or more character-strings to the end.
-    Texts,
-    /// A string that fills the rest and has no length of its own; may it be empty?
-    Rest(&'static str, bool),
-    /// A character-string of letters and digits (RFC 8659 §4.1).
-    Tag,
-    /// Octets to the end, at least one, in hexadecimal.
-    Hex(&'static str),
-    /// Octets to the end, at least one, in base64.
-    Base64(&'static str),
-    /// Service parameters to the end (RFC 9460 §2.2).
-    Parameters,
-    /// All of a LOC record (RFC 1876 §2).
-    Location,
-}
-
-use Field::*;
-
-/// The fields of a type that has a form of its own here.
-fn schema(rtype: RecordType) -> Option<&'static [Field]> {
-    Some(match rtype {
-        RecordType::A => &[Ipv4],
-        RecordType::AAAA => &[Ipv6],
-        RecordType::NS => &[Name("name server")],
-        RecordType::CNAME => &[Name("canonical name")],
-        RecordType::DNAME => &[Name("target")],
-        RecordType::PTR => &[Name("name pointed to")],
-        RecordType::SOA => &[
-            Name("primary name server"),
-            Name("mailbox"),
-            U32("serial"),
-            Time("refresh time"),
-            Time("retry time"),
-            Time("expire time"),
-            TtlTime("minimum TTL"),
-        ],
-        RecordType::MX => &[U16("preference"), Name("mail host")],
-        RecordType::TXT => &[Texts],
-        RecordType::SRV => &[U16("priority"), U16("weight"), U16("port"), Name("target")],
-        RecordType::CAA => &[U8("flags"), Tag, Rest("property value", true)],
-        RecordType::NAPTR => &[
-            U16("order"),
-            U16("preference"),
-            Text("flags"),
-            Text("services"),
-            Text("regular expression"),
-            Name("replacement"),
-        ],
-        RecordType::DS => &[U16("key tag"), Algorithm, U8("digest type"), Hex("digest")],
-        RecordType::TLSA => &[
-            U8("certificate usage"),
-            U8("selector"),
-            U8("matching type"),
-            Hex("certificate data"),
-        ],
-        RecordType::SSHFP => &[U8("algorithm"), U8("fingerprint type"), Hex("fingerprint")],
-        RecordType::SVCB | RecordType::HTTPS => &[U16("priority"), Name("target"), Parameters],
-        RecordType::LOC => &[Location],
-        RecordType::HINFO => &[Text("CPU"), Text("operating system")],
-        RecordType::RP => &[Name("mailbox"), Name("name of the TXT record")],
-        RecordType::URI => &[U16("priority"), U16("weight"), Rest("target URI", false)],
-        RecordType::OPENPGPKEY => &[Base64("key")],
-        _ => return None,
-    })
-}
 
 impl Field {
     /// What an error says was expected.

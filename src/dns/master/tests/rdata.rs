@@ -285,9 +285,9 @@ fn fields_that_are_wrong() {
             "9: found \"0\" where rdata of type CAA was expected: its octets are not well formed",
         ),
         (
-            "DNSKEY 257 3 13 Zg==",
-            "12: found \"257\" where \\# and the length and octets of the rdata was expected: \
-             DNSKEY is read as octets only (RFC 3597 §5)",
+            "CERT PKIX 0 0 Zg==",
+            "10: found \"PKIX\" where \\# and the length and octets of the rdata was expected: \
+             CERT is read as octets only (RFC 3597 §5)",
         ),
         (
             "SOA . . 1 2 3 4 2147483648",
@@ -306,7 +306,7 @@ fn rfc3597_5_octets() {
         "a 1 TYPE65280 \\# 3 ( 0 0f\n f00 )",
         &["a.example. 1 TYPE65280 00ff00"],
     );
-    check("a 1 DNSKEY \\# 1 00", &["a.example. 1 DNSKEY 00"]);
+    check("a 1 CERT \\# 1 00", &["a.example. 1 CERT 00"]);
     check("a 1 TYPE1 192.0.2.1", &["a.example. 1 A c0000201"]);
     check("a 1 TXT \"\\#\" 1 00", &["a.example. 1 TXT 01230131023030"]);
     wrong(
@@ -325,6 +325,8 @@ fn rfc3597_5_octets() {
         ("LOC", "00fa1613800000008000000000989680"),
         ("URI", "00010001"),
         ("CAA", "000001"),
+        ("DNSKEY", "01010308"),
+        ("MINFO", "00"),
     ] {
         let octets = octets.replace(' ', "");
         wrong(
