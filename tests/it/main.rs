@@ -32,5 +32,7 @@ mod promises;
 mod reload;
 mod reverse;
 mod rfc1034;
+mod rfc1035;
+mod rfc2181;
 mod telemetry;
 mod zones;
