@@ -11,7 +11,11 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A point on a [`Clock`], in nanoseconds since it was made; 584 years fit.
+/// How long before a [`Clock`] was made its moments begin: what registered before a
+/// restart has its moment, too. 100 years, of the 584 that fit.
+const BEFORE: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// A point on a [`Clock`], in nanoseconds; 584 years fit.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Moment(u64);
 
@@ -19,22 +23,22 @@ impl Moment {
     /// Later than any that comes.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// The moment `millis` milliseconds after the clock was made.
+    /// The moment `millis` milliseconds after the first.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1_000_000))
     }
 
-    /// The moment `nanos` nanoseconds after the clock was made.
+    /// The moment `nanos` nanoseconds after the first.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
-    /// Whole milliseconds since the clock was made.
+    /// Whole milliseconds since the first moment.
     pub const fn as_millis(self) -> u64 {
         self.0 / 1_000_000
     }
 
-    /// Nanoseconds since the clock was made.
+    /// Nanoseconds since the first moment.
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
@@ -62,7 +66,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Starts a clock at moment 0.
+    /// Starts a clock.
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place that reads the clocks"
@@ -76,7 +80,7 @@ impl Clock {
 
     /// The moment it is now.
     pub fn now(&self) -> Moment {
-        Moment::default().after(self.start.elapsed())
+        Moment::default().after(BEFORE).after(self.start.elapsed())
     }
 
     /// The time of day of a moment, by the machine's clock as it's set now.
@@ -95,10 +99,23 @@ impl Clock {
             .unwrap_or(shown)
     }
 
+    /// The moment of a time of day, as the machine's clock was set at the start; the
+    /// first one of all that are longer ago.
+    pub fn moment(&self, wall: DateTime<Utc>) -> Moment {
+        let since_start = (wall - self.wall_start).num_nanoseconds();
+        let start = Moment::default().after(BEFORE);
+        match since_start.unwrap_or(i64::MIN) {
+            later @ 0.. => start.after(Duration::from_nanos(later.unsigned_abs())),
+            earlier => Moment(start.0.saturating_sub(earlier.unsigned_abs())),
+        }
+    }
+
     fn reckoned(&self, moment: Moment) -> DateTime<Utc> {
-        let passed = i64::try_from(moment.0).unwrap_or(i64::MAX);
+        let start = Moment::default().after(BEFORE);
+        // Half of the range is 292 years, and this begins 100 years before the start.
+        let passed = i64::try_from(i128::from(moment.0) - i128::from(start.0));
         self.wall_start
-            .checked_add_signed(TimeDelta::nanoseconds(passed))
+            .checked_add_signed(TimeDelta::nanoseconds(passed.unwrap_or(i64::MAX)))
             .unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 }
@@ -193,6 +210,18 @@ mod tests {
         ] {
             assert_eq!(text.parse::<TimeSpan>(), Err(TimeSpanError), "{text}");
         }
+    }
+
+    #[test]
+    fn moments_before_the_start_have_their_time() {
+        let clock = Clock::start();
+        for days in [-30_000, -1, 0, 1] {
+            let wall = clock.wall_start + TimeDelta::days(days);
+            let moment = clock.moment(wall);
+            assert_eq!(clock.reckoned(moment), wall);
+            assert_eq!(moment < clock.now(), days <= 0);
+        }
+        assert_eq!(clock.moment(DateTime::<Utc>::MIN_UTC), Moment::default());
     }
 
     proptest! {
