@@ -301,10 +301,22 @@ pub struct Stats {
 /// Answer to `GET /readyz`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Readiness {
-    /// `ready`.
+    /// `ready`, or `loading` until the state is loaded.
     pub status: &'static str,
     /// The zones that DNS answers from.
     pub zones: ZonesInUse,
+    /// Why changes are refused, while the state can't be written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage: Option<StorageUnwritable>,
+}
+
+/// The disk can't be written to.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct StorageUnwritable {
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// What the system said last.
+    pub error: String,
 }
 
 /// The zones that DNS answers from; also the answer to `POST /v1/reload`.

@@ -32,7 +32,8 @@ const MAX_TTL: Duration = Duration::from_secs(3600);
 const MAX_UDP_PAYLOAD: u16 = 4096;
 
 /// What a server is started with. [`Config::default`] is what `namebeat serve`
-/// has without any setting.
+/// has without any setting, but that it keeps no state: where a program that the server
+/// is part of keeps things is its own to say.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Addresses of DNS; port 0 takes a free one.
@@ -61,14 +62,20 @@ pub struct Config {
     pub trace_queries: u64,
     /// Whether the unprotected API may be served beyond loopback.
     pub allow_unprotected_api: bool,
-    /// A directory for state that was asked for, and isn't used yet.
+    /// Where the state is kept; `None` keeps nothing.
     pub data_dir: Option<PathBuf>,
+    /// File of the keys that the state is sealed with, if it is.
+    pub key_file: Option<PathBuf>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         // Without a setting there's none that could be wrong.
-        Self::from_parts(Settings::default(), default_zone(), Limits::default())
+        let settings = Settings {
+            ephemeral: Some(true),
+            ..Settings::default()
+        };
+        Self::from_parts(settings, default_zone(), Limits::default())
     }
 }
 
@@ -99,6 +106,14 @@ impl Config {
                 "1 to 255 octets",
             ));
         }
+        let ephemeral = settings.ephemeral == Some(true);
+        let settings = Settings {
+            data_dir: match ephemeral {
+                true => None,
+                false => Some(settings.data_dir.map_or_else(state_dir, Ok)?),
+            },
+            ..settings
+        };
         let networks = settings.reverse_zones.clone().unwrap_or_default();
         let config = Self {
             reverse_zones: ReverseNetworks::new(networks)?,
@@ -177,11 +192,22 @@ impl Config {
             },
             trace_queries: settings.trace_queries.unwrap_or(1000),
             allow_unprotected_api: settings.allow_unprotected_api.unwrap_or(false),
-            data_dir: settings
-                .data_dir
-                .filter(|_| settings.ephemeral != Some(true)),
+            data_dir: settings.data_dir,
+            key_file: settings.key_file,
         }
     }
+}
+
+/// The directory of the state unless one is named, by the XDG Base Directory
+/// Specification: relative paths in the variable don't count.
+fn state_dir() -> Result<PathBuf, ConfigError> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    let absolute = |path: &PathBuf| path.is_absolute();
+    let home = || variable("HOME").filter(absolute);
+    let base = variable("XDG_STATE_HOME").filter(absolute);
+    let base = base.or_else(|| home().map(|home| home.join(".local/state")));
+    base.map(|base| base.join("namebeat"))
+        .ok_or(ConfigError::NoStateDir)
 }
 
 /// Reads the discovery zone's name; the final dot may be left out.
@@ -228,6 +254,12 @@ pub enum ConfigError {
     /// A network can't have a reverse zone.
     #[error("reverse_zones: {0}")]
     Reverse(#[from] ReverseError),
+    /// Nothing says where the state may be.
+    #[error(
+        "there is no place for the state, for neither XDG_STATE_HOME nor HOME is set: name one with \
+         --data-dir, or keep nothing with --ephemeral"
+    )]
+    NoStateDir,
     /// The API would be open to others.
     #[error(
         "http is {0}, which others can reach, and the API asks for no token yet: keep it on loopback, \

@@ -25,6 +25,13 @@ fn print(config: &Config, out: &mut impl Write) -> std::io::Result<()> {
     if let Some(dir) = &config.zones {
         writeln!(out, "zones = {}", quoted(&dir.display().to_string()))?;
     }
+    match &config.data_dir {
+        Some(dir) => writeln!(out, "data_dir = {}", quoted(&dir.display().to_string()))?,
+        None => writeln!(out, "ephemeral = true")?,
+    }
+    if let Some(file) = &config.key_file {
+        writeln!(out, "key_file = {}", quoted(&file.display().to_string()))?;
+    }
     let networks = config.reverse_zones.as_slice();
     writeln!(out, "reverse_zones = {}", array(networks))?;
     writeln!(out, "workers = {}", config.workers)?;

@@ -76,7 +76,9 @@ impl CommandError {
     /// answers, as `dig` has it; 1 for the rest.
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Telemetry(_) | Self::Serve(ServeError::Zone(_)) => {
+            Self::Config(_)
+            | Self::Telemetry(_)
+            | Self::Serve(ServeError::Zone(_) | ServeError::Open(_) | ServeError::Load(_)) => {
                 ExitCode::from(2)
             }
             Self::ZoneFile(_) => ExitCode::from(2),

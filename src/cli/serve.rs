@@ -1,6 +1,7 @@
 //! `namebeat serve`.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use namebeat::config::Config;
 use namebeat::server::{Addresses, Server};
@@ -9,6 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{CommandError, ServerArguments};
+
+/// How long the addresses aren't told while the state is being loaded.
+const LOADS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Serves until SIGTERM or ctrl-c.
 pub(super) fn run(arguments: ServerArguments) -> Result<(), CommandError> {
@@ -27,9 +31,6 @@ pub(super) fn run(arguments: ServerArguments) -> Result<(), CommandError> {
 }
 
 async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), CommandError> {
-    if let Some(dir) = &config.data_dir {
-        tracing::warn!(dir = %dir.display(), "nothing is kept on disk yet: the registry starts empty after a restart");
-    }
     // Before anything listens, so that no signal finds the default action.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -39,8 +40,15 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), CommandError
     let stop = CancellationToken::new();
     let addresses = server.addresses().clone();
     let reload = server.reload();
+    let storage = server.registry().storage().clone();
     let serving = tokio::spawn(server.run(stop.clone()));
-    greet(&addresses, &zone);
+    // Addresses answer at once, but until the state is loaded with SERVFAIL: usually
+    // that is over before anybody could ask.
+    let loaded = tokio::time::timeout(LOADS_WITHIN, storage.is_loaded()).await;
+    // What can't be loaded ends the server.
+    if !matches!(loaded, Ok(Err(_))) {
+        greet(&addresses, &zone);
+    }
     let stopping = async move {
         loop {
             tokio::select! {

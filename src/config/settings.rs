@@ -42,10 +42,13 @@ pub struct Settings {
         value_delimiter = ','
     )]
     pub reverse_zones: Option<Vec<Network>>,
-    /// Directory for state; nothing is kept on disk yet, so this only warns
+    /// Directory of the state [default: $XDG_STATE_HOME/namebeat, or ~/.local/state/namebeat]
     #[arg(long, env = "NAMEBEAT_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// Keep nothing on disk, which is all there is yet
+    /// Seal the state with the keys in this file: 64 hexadecimal digits a line, the newest first
+    #[arg(long, env = "NAMEBEAT_KEY_FILE", value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Keep nothing on disk: a restart begins empty
     #[arg(long, env = "NAMEBEAT_EPHEMERAL", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub ephemeral: Option<bool>,
     /// Threads that answer DNS [default: one a core]
@@ -149,6 +152,7 @@ impl Settings {
             zones: self.zones.or(lower.zones),
             reverse_zones: self.reverse_zones.or(lower.reverse_zones),
             data_dir: self.data_dir.or(lower.data_dir),
+            key_file: self.key_file.or(lower.key_file),
             ephemeral: self.ephemeral.or(lower.ephemeral),
             workers: self.workers.or(lower.workers),
             ttl: self.ttl.or(lower.ttl),

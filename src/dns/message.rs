@@ -64,6 +64,8 @@ pub struct ExtendedError {
 impl ExtendedError {
     /// INFO-CODE 0: none of the others; the text says it.
     pub const OTHER: u16 = 0;
+    /// The server can't answer yet.
+    pub const NOT_READY: u16 = 14;
     /// INFO-CODE 18: the client isn't answered.
     pub const PROHIBITED: u16 = 18;
     /// INFO-CODE 20: the server has no authority over the name.

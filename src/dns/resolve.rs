@@ -69,6 +69,11 @@ pub(super) fn resolve<'z>(
                 additional: Vec::new(),
             };
         };
+        if !matches!(zone, Closest::Static(_)) && !resolver.directory.is_loaded() {
+            // Nothing can be said yet of what was registered before a restart.
+            let text = "the registry is being loaded";
+            return Outcome::refused(Rcode::SERVFAIL, ExtendedError::NOT_READY, text);
+        }
         match resolver.step(zone, &name, qtype) {
             Step::Alias { sets, target } => {
                 aliases.extend(sets);

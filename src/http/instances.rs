@@ -14,6 +14,7 @@ use crate::api;
 use crate::name::InstanceId;
 use crate::registry::instance::Instance;
 use crate::registry::registration::InvalidField;
+use crate::registry::storage::Unavailable;
 use crate::registry::table::{RegisterError, Registered};
 use crate::registry::view::Report;
 use crate::telemetry::RegistrationResult;
@@ -38,7 +39,7 @@ pub(super) async fn put(
     }
     registration.id = Some(path_id.to_string());
     let result = register(&api, vec![Ok(registration)], true).await?.pop();
-    created(&api, result.ok_or(crate::registry::Stopped)??)
+    created(&api, result.ok_or(Unavailable::Stopped)??)
 }
 
 /// `POST /v1/instances`: registers one, or as many as an array holds.
@@ -49,7 +50,7 @@ pub(super) async fn create(
     if !body.trim_ascii_start().starts_with(b"[") {
         let registration = refused_counts(&api, read_object(&body))?;
         let result = register(&api, vec![Ok(registration)], false).await?.pop();
-        return created(&api, result.ok_or(crate::registry::Stopped)??);
+        return created(&api, result.ok_or(Unavailable::Stopped)??);
     }
     let items: Vec<serde_json::Value> = refused_counts(&api, read(&body))?;
     if items.len() > MAX_ITEMS {
@@ -130,7 +131,7 @@ async fn register(
         .map(|checked| {
             checked?;
             let result: Result<Registered, RegisterError> =
-                registered.next().ok_or(crate::registry::Stopped)?;
+                registered.next().ok_or(Unavailable::Stopped)?;
             Ok(result?)
         })
         .collect::<ItemResults>();

@@ -24,6 +24,7 @@ mod trace;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -35,13 +36,17 @@ use axum::routing::{get, post};
 pub use self::serve::{MAX_CONNECTIONS, serve};
 
 use self::problem::Problem;
-use crate::api::Readiness;
+use crate::api::{Readiness, StorageUnwritable};
 use crate::registry::Registry;
+use crate::registry::storage::Unavailable;
 use crate::reload::Reload;
 use crate::telemetry::Instruments;
 
 /// Most octets of a request's body.
 pub const MAX_BODY_LEN: usize = 1 << 20;
+
+/// Longest time that a call waits for the state to be loaded.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What handlers work with.
 #[derive(Clone)]
@@ -76,6 +81,7 @@ pub fn router(api: Api) -> Router {
         .route("/readyz", get(ready))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(api.clone(), loaded))
         // Inside the router, so that the trace knows which route was matched.
         .layer(middleware::from_fn(trace::trace))
         .layer(middleware::from_fn(same_origin))
@@ -88,15 +94,39 @@ async fn alive() -> Response {
     json::respond(StatusCode::OK, &serde_json::json!({"status": "alive"}))
 }
 
-/// The server may be sent queries and registrations. That the files of zones are
-/// wrong doesn't change that: it answers from those it has.
+/// Whether the server may be sent queries and registrations: once its state is loaded.
+/// That the files of zones are wrong doesn't change that, it answers from those it
+/// has; nor that the disk is full, since lookups go on.
 async fn ready(State(api): State<Api>) -> Response {
-    let zones = api.reload.zones();
-    let readiness = Readiness {
-        status: "ready",
-        zones,
+    let registry = &api.registry;
+    let (code, status) = match registry.directory().is_loaded() {
+        true => (StatusCode::OK, "ready"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "loading"),
     };
-    json::respond(StatusCode::OK, &readiness)
+    let failure = registry.storage().failure();
+    let readiness = Readiness {
+        status,
+        zones: api.reload.zones(),
+        storage: failure.map(|failure| StorageUnwritable {
+            since: registry.wall(failure.since),
+            error: failure.error.to_string(),
+        }),
+    };
+    json::respond(code, &readiness)
+}
+
+/// Lets calls of the API wait until what was registered before a restart is loaded, and
+/// refuses those that wait for too long: an instance that isn't known yet may well be
+/// registered.
+async fn loaded(State(api): State<Api>, request: Request, next: Next) -> Response {
+    if !api.registry.directory().is_loaded() && request.uri().path().starts_with("/v1/") {
+        let loaded = api.registry.storage().is_loaded();
+        // What can't be loaded ends the server.
+        if !matches!(tokio::time::timeout(PATIENCE, loaded).await, Ok(Ok(()))) {
+            return Problem::from(Unavailable::Loading).into_response();
+        }
+    }
+    next.run(request).await
 }
 
 /// `POST /v1/reload`.

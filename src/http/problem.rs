@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use crate::api;
 use crate::registry::Stopped;
 use crate::registry::registration::InvalidField;
+use crate::registry::storage::Unavailable;
 use crate::registry::table::RegisterError;
 use crate::reload::ReloadError;
 
@@ -138,11 +139,18 @@ impl From<ReloadError> for Problem {
 
 impl From<Stopped> for Problem {
     fn from(error: Stopped) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "stopped",
-            "The server is stopping",
-        )
-        .detail(format!("{error}; try again"))
+        Unavailable::from(error).into()
+    }
+}
+
+impl From<Unavailable> for Problem {
+    fn from(error: Unavailable) -> Self {
+        let (kind, title) = match error {
+            Unavailable::Stopped => ("stopped", "The server is stopping"),
+            Unavailable::Loading => ("loading", "The server is starting"),
+            Unavailable::Storage(_) => ("storage", "The state can't be written"),
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, title)
+            .detail(format!("{error}; try again"))
     }
 }

@@ -12,7 +12,7 @@
 
 use std::net::IpAddr;
 use std::ops::{ControlFlow, RangeInclusive};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use papaya::HashMap;
@@ -37,6 +37,7 @@ pub struct Directory {
     ended: Arc<AtomicU64>,
     listed: AtomicUsize,
     registered: AtomicUsize,
+    loaded: AtomicBool,
 }
 
 /// Where a service's current view is found.
@@ -216,6 +217,17 @@ impl Directory {
     /// Number of the state published last. The SOA serial is its low 32 bits.
     pub fn revision(&self) -> u64 {
         self.revision.load(Ordering::Acquire)
+    }
+
+    /// Whether what was registered before a restart is here. Until then a name that
+    /// isn't found may exist.
+    pub fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Acquire)
+    }
+
+    /// Notes that everything is here.
+    pub(super) fn set_loaded(&self) {
+        self.loaded.store(true, Ordering::Release);
     }
 
     /// How many services have a registered or just left instance.

@@ -79,6 +79,14 @@ impl Lease {
         Ok(self.ends())
     }
 
+    /// Begins it anew at `now`, as after a restart of the server. For leases that nobody
+    /// has seen yet.
+    pub(super) fn restart(&self, now: Moment) {
+        let ends = self.term.map_or(NEVER, |term| now.after(term).as_nanos());
+        self.ends.store(ends, Ordering::Release);
+        self.renewed.store(now.as_nanos(), Ordering::Relaxed);
+    }
+
     /// Ends it for good if it has run out at `now`; says whether it has.
     pub fn expire(&self, now: Moment) -> bool {
         self.ends

@@ -1,46 +1,56 @@
 //! The registry: who is registered, and what of it is listed.
 //!
 //! ```text
-//! command ─▶ queue ─▶ writer: table.apply ─▶ directory.publish ─▶ reply
-//!                                  │                  ▲
-//!                              feed ─▶ checks         └── readers: one load
+//! command ─▶ queue ─▶ writer: table.apply ─▶ log.append ─▶ directory.publish ─▶ reply
+//!                                  │                             ▲
+//!                              feed ─▶ checks                    └── readers: one load
 //! heartbeat ─▶ directory ─▶ lease: one atomic store
 //! ```
 //!
 //! [`Registry`] is the handle: every command and every read goes through it.
 //! One writer thread owns the [`table`]; readers take immutable [`view`]s from
-//! the [`directory`] and never wait for it. Whatever a command changed is
-//! visible to the next query when the command returns.
+//! the [`directory`] and never wait for it. Whatever a command changed is on disk
+//! and visible to the next query when the command returns.
 //!
-//! Nothing here knows DNS or HTTP, and nothing is kept on disk yet: a restart
-//! starts empty, and instances register again when a heartbeat is answered 404.
+//! With a [`StateDir`] the [`log`] brings everything back after a restart, with a
+//! whole new term for every lease; without one a restart begins empty.
+//!
+//! Nothing here knows DNS or HTTP.
 
 pub mod check;
+mod command;
 pub mod directory;
 mod expiry;
 pub mod feed;
 pub mod groups;
 pub mod index;
 pub mod instance;
+mod keeper;
 pub mod lease;
+pub mod log;
 pub mod registration;
+pub mod storage;
 pub mod table;
 pub mod view;
 mod writer;
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 
+use self::command::{Command, Note, Outcome};
 use self::directory::Directory;
 use self::feed::{Feed, Verdict};
 use self::instance::Instance;
 use self::lease::LeaseEnded;
+use self::log::StateDir;
+use self::storage::{Storage, Unavailable};
 use self::table::{RegisterError, Registered, Table, TableConfig};
 use self::view::{Entry, Member, Report};
-use self::writer::{Command, QUEUE, Writer};
+use self::writer::{QUEUE, Writer};
 use crate::name::InstanceId;
 use crate::telemetry::Instruments;
 use crate::time::{Clock, Moment};
@@ -54,11 +64,12 @@ pub struct Registry {
     commands: mpsc::Sender<Command>,
     directory: Arc<Directory>,
     feed: Arc<Feed>,
+    storage: Arc<Storage>,
     clock: Clock,
 }
 
 impl Registry {
-    /// Starts the writer with an empty table.
+    /// Starts the writer with an empty table, of which nothing is kept.
     ///
     /// # Errors
     ///
@@ -69,11 +80,37 @@ impl Registry {
         instruments: Arc<Instruments>,
         clock: Clock,
     ) -> std::io::Result<Self> {
-        // Unix time, so that a restart moves the SOA serial forward as long as
-        // states are published less than once a second on average.
+        Self::start_with(config, None, &[], collides, instruments, clock)
+    }
+
+    /// Starts the writer, which loads what is in `state` and keeps everything there.
+    /// Until that is [loaded](Storage::is_loaded) nothing is answered. Addresses in
+    /// `networks` are indexed.
+    ///
+    /// # Errors
+    ///
+    /// The system has no thread or no timer to give.
+    pub fn start_with(
+        config: TableConfig,
+        state: Option<StateDir>,
+        networks: &[RangeInclusive<IpAddr>],
+        collides: CollisionTest,
+        instruments: Arc<Instruments>,
+        clock: Clock,
+    ) -> std::io::Result<Self> {
+        // Unix time, so that a restart without a state moves the SOA serial forward as
+        // long as states are published less than once a second on average.
         let revision = u64::try_from(clock.wall(clock.now()).timestamp()).unwrap_or(0);
         let directory = Arc::new(Directory::starting_at(revision));
+        // Before anything is registered, so that no address is missed.
+        if !networks.is_empty() {
+            directory.index_addresses(networks.into());
+        }
+        if state.is_none() {
+            directory.set_loaded();
+        }
         let feed = Arc::new(Feed::default());
+        let storage = Arc::new(Storage::default());
         let (commands, queue) = mpsc::channel(QUEUE);
         let writer = Writer {
             table: Table::new(config),
@@ -83,19 +120,27 @@ impl Registry {
             collides,
             clock,
             revision,
+            storage: storage.clone(),
+            disk: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()?;
         std::thread::Builder::new()
             .name("registry".to_owned())
-            .spawn(move || runtime.block_on(writer.run(queue)))?;
+            .spawn(move || runtime.block_on(writer.run(state, queue)))?;
         Ok(Self {
             commands,
             directory,
             feed,
+            storage,
             clock,
         })
+    }
+
+    /// How the state on disk fares.
+    pub fn storage(&self) -> &Arc<Storage> {
+        &self.storage
     }
 
     /// Waits until the writer has ended, which it does by itself only when it fails.
@@ -129,8 +174,8 @@ impl Registry {
         &self,
         instances: Vec<Instance>,
         replace: bool,
-    ) -> Result<Vec<Result<Registered, RegisterError>>, Stopped> {
-        self.send(|reply| Command::Register {
+    ) -> Outcome<Vec<Result<Registered, RegisterError>>> {
+        self.change(|reply| Command::Register {
             instances,
             replace,
             reply,
@@ -170,24 +215,23 @@ impl Registry {
     }
 
     /// Deregisters an instance; `None` when it's unknown.
-    pub async fn deregister(&self, id: InstanceId) -> Result<Option<Moment>, Stopped> {
-        self.send(|reply| Command::Deregister { id, reply }).await
+    pub async fn deregister(&self, id: InstanceId) -> Outcome<Option<Moment>> {
+        self.change(|reply| Command::Deregister { id, reply }).await
     }
 
     /// Withdraws an instance for an operator; `None` when it's unknown.
-    pub async fn drain(&self, id: InstanceId) -> Result<Option<Moment>, Stopped> {
-        self.send(|reply| Command::Drain { id, reply }).await
+    pub async fn drain(&self, id: InstanceId) -> Outcome<Option<Moment>> {
+        self.change(|reply| Command::Drain { id, reply }).await
     }
 
     /// Ends a drain; `None` when the instance is unknown.
-    pub async fn resume(&self, id: InstanceId) -> Result<Option<Member>, Stopped> {
-        self.send(|reply| Command::Resume { id, reply }).await
+    pub async fn resume(&self, id: InstanceId) -> Outcome<Option<Member>> {
+        self.change(|reply| Command::Resume { id, reply }).await
     }
 
     /// Notes what checks say; `false` when a registration is gone.
     pub async fn set_health(&self, verdicts: Vec<Verdict>) -> Result<bool, Stopped> {
-        self.send(|reply| Command::SetHealth { verdicts, reply })
-            .await
+        self.note(Note::Health(verdicts)).await
     }
 
     /// Notes what an instance says of itself, if that is new; the registration
@@ -198,13 +242,7 @@ impl Registry {
             return Ok(());
         }
         // One that is replaced meanwhile begins without a report.
-        self.send(|reply| Command::SetReport {
-            entry,
-            report,
-            reply,
-        })
-        .await
-        .map(|_| ())
+        self.note(Note::Report(entry, report)).await.map(|_| ())
     }
 
     /// Notes the addresses of a registration's host name; `false` when that is gone.
@@ -213,12 +251,22 @@ impl Registry {
         entry: Arc<Entry>,
         addresses: Arc<[IpAddr]>,
     ) -> Result<bool, Stopped> {
-        self.send(|reply| Command::SetAddresses {
-            entry,
-            addresses,
-            reply,
-        })
-        .await
+        self.note(Note::Addresses(entry, addresses)).await
+    }
+
+    async fn note(&self, note: Note) -> Result<bool, Stopped> {
+        self.send(|reply| Command::Note { note, reply }).await
+    }
+
+    /// Sends a command that may be refused.
+    async fn change<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Outcome<T>>) -> Command,
+    ) -> Outcome<T> {
+        if !self.directory.is_loaded() {
+            return Err(Unavailable::Loading);
+        }
+        self.send(command).await?
     }
 
     async fn send<T>(
@@ -238,3 +286,12 @@ impl Registry {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the registry has stopped")]
 pub struct Stopped;
+
+impl From<Stopped> for Unavailable {
+    fn from(Stopped: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+#[cfg(test)]
+mod outage_tests;

@@ -9,11 +9,15 @@
 //! answering until `drained_at`, so that whoever holds an SRV can follow it.
 //! When its lease ends it's gone at once: no answer was ever good for longer.
 
+mod durable;
+mod journal;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::journal::Journal;
 use super::check::Health;
 use super::directory::Change;
 use super::expiry::Wheel;
@@ -60,6 +64,7 @@ pub struct Table {
     touched: HashSet<ServiceName>,
     generation: u64,
     listed: usize,
+    journal: Journal,
 }
 
 /// What a registration made of the id.
@@ -105,6 +110,7 @@ impl Table {
             touched: HashSet::new(),
             generation: 0,
             listed: 0,
+            journal: Journal::default(),
         }
     }
 
@@ -142,7 +148,7 @@ impl Table {
             Some(ends) => self.wheel.file(id, ends),
             None => self.wheel.remove(id),
         }
-        self.homes.insert(id.clone(), service.clone());
+        self.set_home(id, Some(service.clone()));
         let replaced = former.is_some();
         // From another service it has left, and there its own name goes on.
         if let Some(former) = former.filter(|_| !stays) {
@@ -174,7 +180,7 @@ impl Table {
             health,
             output: same_check.and_then(|former| former.output.clone()),
             report: None,
-            draining: self.drained.remove(&instance.id)
+            draining: self.set_drained(&instance.id, false)
                 || former.is_some_and(|former| former.draining),
             left: false,
             drained_at: former.and_then(|former| former.drained_at),
@@ -190,7 +196,7 @@ impl Table {
     /// Takes an instance out cleanly; says from when no cache holds it any more.
     pub fn deregister(&mut self, id: &InstanceId, now: Moment) -> Option<Moment> {
         self.expire_one(id, now);
-        let home = self.homes.remove(id)?;
+        let home = self.set_home(id, None)?;
         self.wheel.remove(id);
         let member = self.take(&home, id)?;
         Some(self.leave(member, now))
@@ -224,7 +230,7 @@ impl Table {
     /// so it's listed when it comes back.
     pub fn resume(&mut self, id: &InstanceId, now: Moment) -> Option<Member> {
         self.expire_one(id, now);
-        self.drained.remove(id);
+        self.set_drained(id, false);
         let home = self.homes.get(id)?.clone();
         let mut member = self.take(&home, id)?;
         member.draining = false;
@@ -298,11 +304,11 @@ impl Table {
         if !lease.expire(now) {
             return lease.ends();
         }
-        self.homes.remove(id);
+        self.set_home(id, None);
         self.wheel.remove(id);
         if let Some(member) = self.take(&home, id) {
             if member.draining && self.drained.len() < self.config.max_instances {
-                self.drained.insert(id.clone());
+                self.set_drained(id, true);
             }
             self.ended.push(member.entry);
         }
@@ -366,6 +372,7 @@ impl Table {
         }
         self.left -= usize::from(member.left);
         self.listed -= usize::from(member.is_listable());
+        self.journal.took(&member);
         Some(member)
     }
 
@@ -382,7 +389,30 @@ impl Table {
         self.left += usize::from(member.left);
         self.listed += usize::from(member.is_listable());
         self.touched.insert(service.clone());
+        self.journal.put(&member);
         self.services.entry(service).or_default().insert(id, member);
+    }
+
+    /// Notes under which service an id is registered; gives back the one before.
+    fn set_home(&mut self, id: &InstanceId, home: Option<ServiceName>) -> Option<ServiceName> {
+        let before = match home {
+            Some(home) => self.homes.insert(id.clone(), home),
+            None => self.homes.remove(id),
+        };
+        self.journal.set_home(id, &before);
+        before
+    }
+
+    /// Notes whether an id without a registration is drained; says whether it was.
+    fn set_drained(&mut self, id: &InstanceId, drained: bool) -> bool {
+        let before = match drained {
+            true => !self.drained.insert(id.clone()),
+            false => self.drained.remove(id),
+        };
+        if before != drained {
+            self.journal.set_drained(id, before);
+        }
+        before
     }
 }
 

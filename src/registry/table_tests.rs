@@ -8,6 +8,8 @@ use crate::registry::view::Withdrawn;
 
 #[path = "table_tests/commands.rs"]
 mod commands;
+#[path = "table_tests/durable.rs"]
+mod durable;
 #[path = "table_tests/model.rs"]
 mod model;
 #[path = "table_tests/returning.rs"]

@@ -1,23 +1,31 @@
-//! The one thread that owns the table: apply, publish, reply.
+//! The one thread that owns the table: apply, write, publish, reply.
 //!
-//! It takes whatever commands wait as one batch, applies each, publishes the
-//! views of the services they touched, and only then replies to all. So a reply
-//! means that the next query sees the change, and a busy registry publishes a
-//! service once a batch, however many of its instances changed.
+//! It takes whatever commands wait as one batch, applies each, has them written to
+//! disk with one sync, publishes the views of the services they touched, and only
+//! then replies to all. So a reply means that the change is durable and that the next
+//! query sees it, and a busy registry syncs and publishes once a batch.
+//!
+//! When the disk refuses a batch, it's undone and its commands are refused, and so are
+//! others until the disk can be written to again; what checks find out goes on.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::CollisionTest;
+use super::check::Health;
+use super::command::{Command, Note, Outcome, Reply};
 use super::directory::Directory;
-use super::feed::{Feed, Verdict};
-use super::instance::Instance;
+use super::feed::Feed;
+use super::instance::{Host, Instance};
+use super::keeper::Keeper;
+use super::log::record::Known;
+use super::log::{LoadError, StateDir};
+use super::storage::{Storage, Unavailable};
 use super::table::{RegisterError, Registered, Table};
-use super::view::{Entry, Member, Report};
+use super::view::Entry;
 use crate::name::InstanceId;
 use crate::telemetry::Instruments;
 use crate::time::{Clock, Moment};
@@ -34,74 +42,24 @@ const TICK: Duration = Duration::from_millis(250);
 /// Most expiries of one look that are logged one by one.
 const LOGGED: usize = 10;
 
-/// A change to the table, and where its result goes.
-pub(super) enum Command {
-    /// Register these, replacing known ids or refusing them.
-    Register {
-        instances: Vec<Instance>,
-        replace: bool,
-        reply: oneshot::Sender<Vec<Result<Registered, RegisterError>>>,
-    },
-    /// Take an instance out.
-    Deregister {
-        id: InstanceId,
-        reply: oneshot::Sender<Option<Moment>>,
-    },
-    /// Withdraw an instance for an operator.
-    Drain {
-        id: InstanceId,
-        reply: oneshot::Sender<Option<Moment>>,
-    },
-    /// End that.
-    Resume {
-        id: InstanceId,
-        reply: oneshot::Sender<Option<Member>>,
-    },
-    /// Checks changed their minds.
-    SetHealth {
-        verdicts: Vec<Verdict>,
-        reply: oneshot::Sender<bool>,
-    },
-    /// An instance says something new of itself.
-    SetReport {
-        entry: Arc<Entry>,
-        report: Report,
-        reply: oneshot::Sender<bool>,
-    },
-    /// A host name's addresses are known or have changed.
-    SetAddresses {
-        entry: Arc<Entry>,
-        addresses: Arc<[IpAddr]>,
-        reply: oneshot::Sender<bool>,
-    },
-    /// Something to be done between two states.
-    Exclusively {
-        work: Box<dyn FnOnce(&Directory) + Send>,
-        reply: oneshot::Sender<bool>,
-    },
+/// Time between two tries to write what the disk refused.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What others are to see of a command once it stands.
+enum Effect {
+    Began(Arc<Entry>, Health),
+    Deregistered(InstanceId),
 }
 
-/// A result that waits for its publication.
-enum Reply {
-    Registered(
-        oneshot::Sender<Vec<Result<Registered, RegisterError>>>,
-        Vec<Result<Registered, RegisterError>>,
-    ),
-    Drained(oneshot::Sender<Option<Moment>>, Option<Moment>),
-    Resumed(oneshot::Sender<Option<Member>>, Option<Member>),
-    Noted(oneshot::Sender<bool>, bool),
-}
-
-impl Reply {
-    /// Sends the result. Whoever has stopped waiting for it doesn't get it.
-    fn send(self) {
-        match self {
-            Self::Registered(to, result) => drop(to.send(result)),
-            Self::Drained(to, result) => drop(to.send(result)),
-            Self::Resumed(to, result) => drop(to.send(result)),
-            Self::Noted(to, result) => drop(to.send(result)),
-        }
-    }
+/// Commands that are applied and not yet on disk.
+#[derive(Default)]
+struct Batch {
+    replies: Vec<Reply>,
+    effects: Vec<Effect>,
+    /// To be done again if the rest is undone.
+    notes: Vec<Note>,
+    /// Whether somebody waits for it to be durable.
+    must_write: bool,
 }
 
 /// The table's owner.
@@ -113,36 +71,120 @@ pub(super) struct Writer {
     pub(super) collides: CollisionTest,
     pub(super) clock: Clock,
     pub(super) revision: u64,
+    pub(super) storage: Arc<Storage>,
+    pub(super) disk: Option<Keeper>,
 }
 
 impl Writer {
-    /// Runs until every handle of the registry is gone.
-    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+    /// Loads what is on disk, and runs until every handle of the registry is gone.
+    pub(super) async fn run(mut self, state: Option<StateDir>, mut queue: mpsc::Receiver<Command>) {
+        if let Some(state) = state
+            && let Err(error) = self.load(state)
+        {
+            // Whoever waits is told that the registry has stopped.
+            self.storage.failed_to_load(error);
+            return;
+        }
+        self.directory.set_loaded();
+        self.storage.loaded();
         let mut commands = Vec::new();
-        let mut replies = Vec::new();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let ticks = tokio::select! {
                 taken = queue.recv_many(&mut commands, BATCH) => {
                     if taken == 0 {
-                        return;
+                        break;
                     }
+                    false
                 }
-                _ = tick.tick() => {}
-            }
+                _ = tick.tick() => true,
+            };
+            let mut batch = Batch::default();
             for command in commands.drain(..) {
-                let now = self.clock.now();
-                replies.push(self.apply(command, now));
+                match command {
+                    Command::Exclusively { work, reply } => {
+                        // All that came before has to be seen.
+                        self.settle(std::mem::take(&mut batch));
+                        work(&self.directory);
+                        // Nobody may be waiting any more.
+                        let _ = reply.send(true);
+                    }
+                    command => self.apply(command, &mut batch),
+                }
             }
-            self.expire();
-            self.publish();
-            replies.drain(..).for_each(Reply::send);
+            self.settle(batch);
+            if ticks {
+                self.keep_up();
+            }
+        }
+        self.keep_up();
+        if let Some(keeper) = self.disk.take() {
+            keeper.end(self.revision);
         }
     }
 
-    fn apply(&mut self, command: Command, now: Moment) -> Reply {
-        match command {
+    /// Takes in what is on disk, and shows it.
+    fn load(&mut self, state: StateDir) -> Result<(), LoadError> {
+        let path = state.path().to_owned();
+        let (table, collides, mut ceiling) = (&mut self.table, &self.collides, 0);
+        let (log, summary) = state.load(&self.clock, |known| {
+            match known {
+                // A static name has come in its way while the server was down.
+                Known::Registered(known) if let Some(name) = collides(&known.instance) => {
+                    let (id, service) = (&known.instance.id, &known.instance.service);
+                    tracing::warn!(%id, %service, "left out: the name {name} is static in the discovery zone now");
+                    table.restore_gone(id, false);
+                }
+                known => ceiling = table.take_in(known).unwrap_or(ceiling),
+            }
+        })?;
+        if summary.torn != 0 {
+            let octets = summary.torn;
+            tracing::warn!(
+                octets,
+                "the end of the log wasn't written whole, and is cut: nobody was told that it's durable"
+            );
+        }
+        self.revision = self.revision.max(ceiling);
+        for entry in self.table.begin(self.clock.now()) {
+            let instance = &entry.instance;
+            if instance.check.is_some() || matches!(instance.host, Host::Name(_)) {
+                let health = self
+                    .table
+                    .registered(&instance.id)
+                    .map(|member| member.health);
+                self.feed
+                    .began(entry.clone(), health.unwrap_or(Health::Starting));
+            }
+            self.directory.enter(entry);
+        }
+        self.disk = Some(Keeper::new(log, ceiling));
+        self.publish();
+        let (instances, _) = self.table.counts();
+        tracing::info!(instances, records = summary.records, dir = %path.display(), "the state is loaded");
+        Ok(())
+    }
+
+    /// Applies a command to the table.
+    fn apply(&mut self, command: Command, batch: &mut Batch) {
+        let command = match self.storage.refusal() {
+            Some(why) => match command.refuse(&why) {
+                Some(command) => command,
+                None => return,
+            },
+            None => command,
+        };
+        let now = self.clock.now();
+        // What an instance says of itself it's told that it was heard.
+        batch.must_write |= !matches!(
+            command,
+            Command::Note {
+                note: Note::Health(_) | Note::Addresses(..),
+                ..
+            }
+        );
+        let reply = match command {
             Command::Register {
                 instances,
                 replace,
@@ -150,49 +192,27 @@ impl Writer {
             } => {
                 let results = instances
                     .into_iter()
-                    .map(|instance| self.register(instance, replace, now))
+                    .map(|instance| self.register(instance, replace, now, batch))
                     .collect();
                 Reply::Registered(reply, results)
             }
             Command::Deregister { id, reply } => {
                 let drained_at = self.table.deregister(&id, now);
                 if drained_at.is_some() {
-                    self.directory.strike(&id);
-                    self.feed.ended(id);
-                    self.instruments.deregistered();
+                    batch.effects.push(Effect::Deregistered(id));
                 }
                 Reply::Drained(reply, drained_at)
             }
             Command::Drain { id, reply } => Reply::Drained(reply, self.table.drain(&id, now)),
             Command::Resume { id, reply } => Reply::Resumed(reply, self.table.resume(&id, now)),
-            Command::SetHealth { verdicts, reply } => {
-                let mut all = true;
-                for verdict in verdicts {
-                    let Verdict {
-                        entry,
-                        health,
-                        output,
-                    } = verdict;
-                    all &= self.table.set_health(&entry, health, output);
-                }
-                Reply::Noted(reply, all)
+            Command::Note { note, reply } => {
+                let noted = self.note(&note);
+                batch.notes.push(note);
+                Reply::Noted(reply, noted)
             }
-            Command::SetReport {
-                entry,
-                report,
-                reply,
-            } => Reply::Noted(reply, self.table.set_report(&entry, report)),
-            Command::SetAddresses {
-                entry,
-                addresses,
-                reply,
-            } => Reply::Noted(reply, self.table.set_addresses(&entry, addresses)),
-            Command::Exclusively { work, reply } => {
-                self.publish();
-                work(&self.directory);
-                Reply::Noted(reply, true)
-            }
-        }
+            Command::Exclusively { reply, .. } => Reply::Noted(reply, false),
+        };
+        batch.replies.push(reply);
     }
 
     fn register(
@@ -200,16 +220,125 @@ impl Writer {
         instance: Instance,
         replace: bool,
         now: Moment,
+        batch: &mut Batch,
     ) -> Result<Registered, RegisterError> {
         // Here, so that static names and registered ones can't cross.
         if let Some(name) = (self.collides)(&instance) {
             return Err(RegisterError::Collides(name));
         }
         let registered = self.table.register(instance, replace, now)?;
-        let entry = registered.member.entry.clone();
-        self.directory.enter(entry.clone());
-        self.feed.began(entry, registered.member.health);
+        let member = &registered.member;
+        batch
+            .effects
+            .push(Effect::Began(member.entry.clone(), member.health));
         Ok(registered)
+    }
+
+    /// Takes a note; `false` when a registration that it's about is gone.
+    fn note(&mut self, note: &Note) -> bool {
+        match note {
+            Note::Health(verdicts) => verdicts.iter().fold(true, |all, verdict| {
+                let (entry, output) = (&verdict.entry, verdict.output.clone());
+                self.table.set_health(entry, verdict.health, output) && all
+            }),
+            Note::Report(entry, report) => self.table.set_report(entry, report.clone()),
+            Note::Addresses(entry, addresses) => self.table.set_addresses(entry, addresses.clone()),
+        }
+    }
+
+    /// Has a batch written, shows what came of it, and replies. What can't be written
+    /// is undone.
+    fn settle(&mut self, batch: Batch) {
+        let Batch {
+            replies,
+            effects,
+            notes,
+            must_write,
+        } = batch;
+        let written = match must_write {
+            true => self.write(),
+            false => Ok(()),
+        };
+        if written.is_err() {
+            self.table.undo();
+            for note in &notes {
+                self.note(note);
+            }
+        } else {
+            effects.into_iter().for_each(|effect| self.show(effect));
+        }
+        self.table.accept();
+        self.expire();
+        self.table.accept();
+        self.publish();
+        match written {
+            Ok(()) => replies.into_iter().for_each(Reply::send),
+            Err(why) => replies.into_iter().for_each(|reply| reply.refuse(&why)),
+        }
+    }
+
+    /// Writes what changed since it was last written.
+    fn write(&mut self) -> Outcome<()> {
+        let Some(keeper) = &mut self.disk else {
+            return Ok(());
+        };
+        match keeper.write(&self.table, self.revision, &self.clock) {
+            Ok(wrote) => {
+                self.table.written();
+                if wrote {
+                    self.instruments.state_written(true);
+                }
+                if self.storage.recovered() {
+                    tracing::info!("the state is written to disk again");
+                }
+                Ok(())
+            }
+            Err(error) => {
+                let now = self.clock.now();
+                if self.storage.failed(&error, now, now.after(RETRY)) {
+                    tracing::error!("the state can't be written, so changes are refused: {error}");
+                }
+                self.instruments.state_written(false);
+                Err(Unavailable::Storage(error.to_string().into()))
+            }
+        }
+    }
+
+    /// What is done now and then: writing what nobody waits for, trying again what the
+    /// disk refused, and snapshots.
+    fn keep_up(&mut self) {
+        let Some(keeper) = &mut self.disk else {
+            return;
+        };
+        let now = self.clock.now();
+        let due = match self.storage.retry_at() {
+            Some(retry_at) => retry_at <= now,
+            None => self.table.is_unwritten() || keeper.wants_ceiling(self.revision),
+        };
+        if due {
+            // What can't be written stays noted, and what it says stays true.
+            let _ = self.write();
+        }
+        if let Some(keeper) = &mut self.disk
+            && self.storage.refusal().is_none()
+        {
+            keeper.keep_snapshots(&self.table, &self.directory, &self.clock);
+        }
+    }
+
+    /// Shows others what a command did.
+    fn show(&mut self, effect: Effect) {
+        match effect {
+            Effect::Began(entry, health) => {
+                self.directory.enter(entry.clone());
+                self.feed.began(entry, health);
+            }
+            Effect::Deregistered(id) => {
+                self.directory.strike(&id);
+                self.feed.ended(id);
+                self.instruments.deregistered();
+            }
+        }
     }
 
     fn expire(&mut self) {

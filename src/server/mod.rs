@@ -34,6 +34,7 @@ use crate::http::{self, Api};
 use crate::name::DomainName;
 use crate::registry::Registry;
 use crate::registry::instance::Instance;
+use crate::registry::log::{LoadError, OpenError, StateDir};
 use crate::reload::{Reload, Reloads};
 use crate::telemetry::Instruments;
 use crate::time::Clock;
@@ -79,7 +80,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// An address can't be had, or a zone file is wrong.
+    /// An address or the directory of the state can't be had, or a zone file is wrong.
     pub fn bind(config: Config, instruments: Arc<Instruments>) -> Result<Self, ServeError> {
         let source = Arc::new(zone_source(&config));
         // Before they are read: what changes meanwhile is a change.
@@ -107,17 +108,17 @@ impl Server {
             http: local().map_err(ServeError::Start)?,
         };
         let statics = zones.clone();
-        let registry = Registry::start(
+        let state = config.data_dir.as_deref();
+        let state = state.map(|dir| StateDir::open(dir, config.key_file.as_deref()));
+        let registry = Registry::start_with(
             config.table.clone(),
+            state.transpose()?,
+            &config.reverse_zones.ranges(),
             Arc::new(move |instance| statics.current().collision(instance)),
             instruments.clone(),
             Clock::start(),
         )
         .map_err(ServeError::Start)?;
-        // Before anything can be registered, so that no address is missed.
-        registry
-            .directory()
-            .index_addresses(config.reverse_zones.ranges());
         let (reload, reloads) = Reloads::new(count, registry.wall(registry.now()));
         let keeper = ZoneKeeper {
             source,
@@ -194,9 +195,17 @@ impl Server {
             served.await;
             Ok(())
         });
+        let storage = self.registry.storage().clone();
+        let loading = async {
+            match storage.is_loaded().await {
+                Err(error) => error,
+                Ok(()) => std::future::pending().await,
+            }
+        };
         let ended = tokio::select! {
             biased;
             () = stop.cancelled() => Ok(()),
+            error = loading => Err(ServeError::Load(error)),
             Some(ended) = parts.join_next() => flatten(ended),
             () = self.registry.stopped() => Err(ServeError::ended("the registry")),
             () = dns.ended.cancelled() => Err(ServeError::ended("DNS")),
@@ -322,6 +331,12 @@ pub enum ServeError {
     /// A zone can't be loaded.
     #[error(transparent)]
     Zone(#[from] ZoneLoadError),
+    /// The directory of the state can't be had.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The state can't be loaded.
+    #[error("the state can't be loaded: {0}")]
+    Load(Arc<LoadError>),
     /// The system refuses a thread or the like.
     #[error("can't start: {0}")]
     Start(io::Error),

@@ -20,6 +20,7 @@
 //! | `namebeat.registry.instances` | gauge | `{instance}` | `state`: `listed`, `withdrawn` | instances registered, by whether DNS answers with them |
 //! | `namebeat.registry.services` | gauge | `{service}` | | services with at least one instance registered |
 //! | `namebeat.zones.reloads` | counter | `{reload}` | `result`: `loaded`, `failed` | times that the files of zones were read again, by whether they are in use |
+//! | `namebeat.state.writes` | counter | `{write}` | `result`: `written`, `failed` | batches of changes written to disk, by whether they are there |
 //! | `namebeat.zones` | gauge | `{zone}` | | zones that DNS answers from, the discovery zone included |
 //! | `namebeat.check.requests` | counter | `{request}` | `kind` | probes made |
 //! | `namebeat.check.failures` | counter | `{request}` | `kind` | probes failed |
@@ -193,6 +194,12 @@ impl Instruments {
     pub fn zones_reloaded(&self, loaded: bool) {
         let [taken, failed] = &self.counts.zone_reloads;
         counts::add(if loaded { taken } else { failed }, 1);
+    }
+
+    /// Counts that changes were written to disk, or couldn't be.
+    pub fn state_written(&self, written: bool) {
+        let [taken, failed] = &self.counts.state_writes;
+        counts::add(if written { taken } else { failed }, 1);
     }
 
     /// Says how many zones DNS answers from now.

@@ -129,6 +129,11 @@ pub(super) fn registry(meter: &Meter, counts: &Arc<Counts>) {
     counter(meter, counts, name, "{reload}", meaning, |counts, to| {
         observe_each(to, "result", &["loaded", "failed"], &counts.zone_reloads);
     });
+    let name = "namebeat.state.writes";
+    let meaning = "Batches of changes written to disk, by whether they are there";
+    counter(meter, counts, name, "{write}", meaning, |counts, to| {
+        observe_each(to, "result", &["written", "failed"], &counts.state_writes);
+    });
     let name = "namebeat.zones";
     let meaning = "Zones that DNS answers from";
     gauge(meter, counts, name, "{zone}", meaning, |counts, to| {

@@ -353,7 +353,12 @@ fn help_names_every_flag_with_its_default() {
         ("--zone", "NAMEBEAT_ZONE", "svc.internal."),
         ("--zones", "NAMEBEAT_ZONES", "zones"),
         ("--reverse-zones", "NAMEBEAT_REVERSE_ZONES", ""),
-        ("--data-dir", "NAMEBEAT_DATA_DIR", ""),
+        (
+            "--data-dir",
+            "NAMEBEAT_DATA_DIR",
+            "$XDG_STATE_HOME/namebeat, or ~/.local/state/namebeat",
+        ),
+        ("--key-file", "NAMEBEAT_KEY_FILE", ""),
         ("--ephemeral", "NAMEBEAT_EPHEMERAL", ""),
         ("--workers", "NAMEBEAT_WORKERS", "one a core"),
         ("--ttl", "NAMEBEAT_TTL", "5s"),

@@ -58,6 +58,8 @@ impl TestServer {
         let settings = Settings {
             dns: settings.dns.or(Some(vec![local()])),
             http: settings.http.or(Some(local())),
+            // Nothing is kept but for a test of that.
+            ephemeral: Some(settings.data_dir.is_none()),
             ..settings
         };
         // A test's own zones or none, not those of the checkout.
@@ -171,14 +173,30 @@ impl Client {
 
     /// One HTTP call with further header lines, each ended by CR LF.
     pub fn http_with(&self, method: &str, path: &str, body: &str, headers: &str) -> HttpAnswer {
-        let mut stream = TcpStream::connect(self.addresses.http).unwrap();
+        let answer = self.exchange_http(method, path, body, headers);
+        answer.expect("no HTTP response")
+    }
+
+    /// One HTTP call to a server that may be gone, or go while it's made.
+    pub fn try_http(&self, method: &str, path: &str, body: &str) -> Option<HttpAnswer> {
+        self.exchange_http(method, path, body, "")
+    }
+
+    fn exchange_http(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        headers: &str,
+    ) -> Option<HttpAnswer> {
+        let mut stream = TcpStream::connect(self.addresses.http).ok()?;
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let host = self.addresses.http;
         let len = body.len();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}Content-Length: {len}\r\n\r\n"
         );
-        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(head.as_bytes()).ok()?;
         // A body that is too large may be refused before it's all sent.
         let _ = stream.write_all(body.as_bytes());
         let mut octets = Vec::new();
@@ -329,15 +347,15 @@ pub struct HttpAnswer {
 }
 
 impl HttpAnswer {
-    fn parse(octets: &[u8]) -> Self {
+    fn parse(octets: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(octets);
-        let (headers, body) = text.split_once("\r\n\r\n").expect("no HTTP response");
+        let (headers, body) = text.split_once("\r\n\r\n")?;
         let status = headers.split(' ').nth(1).unwrap().parse().unwrap();
-        Self {
+        Some(Self {
             status,
             headers: headers.to_ascii_lowercase(),
             body: body.to_owned(),
-        }
+        })
     }
 
     pub fn json(&self) -> Value {

@@ -16,6 +16,7 @@ mod cli;
 mod collector;
 mod differential;
 mod dig;
+mod durable;
 mod examples;
 mod guard;
 mod harness;

@@ -21,6 +21,8 @@ pub fn namebeat(directory: &Path, arguments: &[&str]) -> Command {
     command
         .args(arguments)
         .current_dir(directory)
+        // A state of its own, not that of whoever runs the tests.
+        .env("XDG_STATE_HOME", directory)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -89,10 +91,15 @@ impl Program {
         assert!(sent.success());
     }
 
-    /// Sends `signal`, waits for the end, and gives back the exit code and what
-    /// else was written to stdout and stderr.
-    pub fn stop(mut self, signal: &str) -> (Option<i32>, String, String) {
+    /// Sends `signal`, and waits as [`Program::ended`] does.
+    pub fn stop(self, signal: &str) -> (Option<i32>, String, String) {
         self.signal(signal);
+        self.ended()
+    }
+
+    /// Waits for the end, and gives back the exit code and what else was written to
+    /// stdout and stderr.
+    pub fn ended(mut self) -> (Option<i32>, String, String) {
         let (mut out, mut errors) = (String::new(), String::new());
         self.stdout.read_to_string(&mut out).unwrap();
         let mut stderr = self.child.stderr.take().unwrap();

@@ -44,6 +44,8 @@ fn record_everything(to: &Instruments) {
     to.zones_reloaded(true);
     to.zones_reloaded(false);
     to.zones_reloaded(false);
+    to.state_written(true);
+    to.state_written(false);
     to.set_zones(2);
     to.probed("http", true, Duration::from_millis(3));
     to.probed("http", false, Duration::from_secs(2));
@@ -125,6 +127,11 @@ fn metrics_arrive_with_exact_values() {
         "namebeat.zones.reloads",
         "result",
         &[("loaded", 1), ("failed", 2)],
+    );
+    each(
+        "namebeat.state.writes",
+        "result",
+        &[("written", 1), ("failed", 1)],
     );
     each(
         "namebeat.registry.instances",

@@ -1,0 +1,333 @@
+//! Records: what is on disk of the registry, each the whole of what is known of one
+//! thing. A later record of the same thing replaces an earlier one, so that it does
+//! no harm to read one twice, and a snapshot may be newer than the log that follows.
+//!
+//! Heartbeats have no record: a lease begins anew with the server. The forms here
+//! are those of the format's version; types elsewhere may change without them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::DateTime;
+use serde::{Deserialize, Serialize};
+
+use super::super::check::{Check, CheckKind, Health};
+use super::super::instance::{Host, Instance, Protocol};
+use super::super::view::{Member, Report, ReportedStatus};
+use crate::name::{DomainName, InstanceId, Label, LabelError, NameError};
+use crate::time::{Clock, Moment};
+
+/// One thing that is known.
+#[derive(Debug, Deserialize, Serialize)]
+pub(in crate::registry) enum Record<'a> {
+    /// An instance is registered.
+    #[serde(borrow)]
+    Registered(Stored<'a>),
+    /// No instance of that id is; an operator's drain may outlast it.
+    Gone {
+        /// The id.
+        id: &'a str,
+        /// Whether it's drained when it comes back.
+        drained: bool,
+    },
+    /// No revision above this one was published.
+    Ceiling(u64),
+    /// The end of a snapshot, with the number of records before it.
+    End(u64),
+}
+
+impl<'a> Record<'a> {
+    /// Appends the record to `out`.
+    pub(in crate::registry) fn encode(&self, out: &mut Vec<u8>) {
+        let taken = std::mem::take(out);
+        // Nothing in these types can't be written, and a vector takes everything.
+        *out = postcard::to_extend(self, taken).unwrap_or_default();
+    }
+
+    /// The first record of `octets`, and what follows it.
+    pub(in crate::registry) fn decode(octets: &'a [u8]) -> Result<(Self, &'a [u8]), Malformed> {
+        postcard::take_from_bytes(octets).map_err(|error| Malformed(error.to_string()))
+    }
+}
+
+/// A record that can't be what was written, though its checksum is right.
+#[derive(Debug, thiserror::Error)]
+#[error("a record can't be read ({0})")]
+pub(in crate::registry) struct Malformed(String);
+
+impl From<LabelError> for Malformed {
+    fn from(error: LabelError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<NameError> for Malformed {
+    fn from(error: NameError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// A registered instance, with what was decided about it.
+#[derive(Debug, Deserialize, Serialize)]
+pub(in crate::registry) struct Stored<'a> {
+    id: &'a str,
+    service: &'a str,
+    version: Option<&'a str>,
+    #[serde(borrow)]
+    host: StoredHost<'a>,
+    port: u16,
+    ports: Vec<(&'a str, u16)>,
+    protocol: &'a str,
+    tags: Vec<(&'a str, &'a str)>,
+    metadata: Vec<(&'a str, &'a str)>,
+    weight: u16,
+    priority: u16,
+    locality: Option<&'a str>,
+    term: Option<Duration>,
+    #[serde(borrow)]
+    check: Option<StoredCheck<'a>>,
+    /// Of a host name, as found last.
+    addresses: Vec<IpAddr>,
+    health: StoredHealth,
+    output: Option<&'a str>,
+    report: Option<(StoredHealth, Option<&'a str>)>,
+    draining: bool,
+    /// Nanoseconds since 1970.
+    drained_at: Option<i64>,
+    registered: i64,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+enum StoredHost<'a> {
+    Address(IpAddr),
+    Addresses(Vec<IpAddr>),
+    /// In wire form.
+    Name(&'a [u8]),
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct StoredCheck<'a> {
+    #[serde(borrow)]
+    kind: StoredKind<'a>,
+    interval: Duration,
+    timeout: Duration,
+    retries: u16,
+    rise: u16,
+    initially_passing: bool,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+enum StoredKind<'a> {
+    Http(&'a str),
+    Https(&'a str),
+    Tcp,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+enum StoredHealth {
+    Starting,
+    Passing,
+    Warning,
+    Failing,
+}
+
+impl<'a> Stored<'a> {
+    /// What is kept of a member.
+    pub(in crate::registry) fn of(member: &'a Member, clock: &Clock) -> Self {
+        let instance = member.instance();
+        let wall = |moment| clock.wall(moment).timestamp_nanos_opt().unwrap_or(i64::MAX);
+        let check = instance.check.as_ref();
+        let report = member.report.as_ref();
+        Self {
+            id: instance.id.as_str(),
+            service: instance.service.as_str(),
+            version: instance.version.as_deref(),
+            host: match &instance.host {
+                Host::Address(address) => StoredHost::Address(*address),
+                Host::Addresses(addresses) => StoredHost::Addresses(addresses.to_vec()),
+                Host::Name(name) => StoredHost::Name(name.as_wire()),
+            },
+            port: instance.port,
+            ports: instance
+                .ports
+                .iter()
+                .map(|(n, p)| (n.as_str(), *p))
+                .collect(),
+            protocol: instance.protocol.as_str(),
+            tags: instance
+                .tags
+                .iter()
+                .map(|(k, v)| (k.as_str(), v.as_str()))
+                .collect(),
+            metadata: instance
+                .metadata
+                .iter()
+                .map(|(k, v)| (&**k, &**v))
+                .collect(),
+            weight: instance.weight,
+            priority: instance.priority,
+            locality: instance.locality.as_ref().map(Label::as_str),
+            term: instance.term,
+            check: check.map(|check| StoredCheck {
+                kind: match &check.kind {
+                    CheckKind::Http(path) => StoredKind::Http(path),
+                    CheckKind::Https(path) => StoredKind::Https(path),
+                    CheckKind::Tcp => StoredKind::Tcp,
+                },
+                interval: check.interval,
+                timeout: check.timeout,
+                retries: check.retries,
+                rise: check.rise,
+                initially_passing: check.initially_passing,
+            }),
+            addresses: match &instance.host {
+                Host::Name(_) => member.addresses.to_vec(),
+                Host::Address(_) | Host::Addresses(_) => Vec::new(),
+            },
+            health: match member.health {
+                Health::Starting => StoredHealth::Starting,
+                Health::Passing => StoredHealth::Passing,
+                Health::Failing => StoredHealth::Failing,
+            },
+            output: member.output.as_deref(),
+            report: report.map(|report| {
+                let status = match report.status {
+                    ReportedStatus::Passing => StoredHealth::Passing,
+                    ReportedStatus::Warning => StoredHealth::Warning,
+                    ReportedStatus::Failing => StoredHealth::Failing,
+                };
+                (status, report.note.as_deref())
+            }),
+            draining: member.draining,
+            drained_at: member.drained_at.map(wall),
+            registered: wall(member.entry.registered),
+        }
+    }
+
+    /// The member that it is. Names are checked again, so that nothing else gets in.
+    pub(super) fn restore(self, clock: &Clock) -> Result<Restored, Malformed> {
+        let pair = |(key, value): (&str, &str)| Ok((key.parse()?, value.parse()?));
+        let port = |(name, port): (&str, u16)| Ok((name.parse()?, port));
+        let text = |(key, value): (&str, &str)| (key.into(), value.into());
+        let moment = |nanos| clock.moment(DateTime::from_timestamp_nanos(nanos));
+        let protocol = Protocol::named(self.protocol);
+        let host = match self.host {
+            StoredHost::Address(address) => Host::Address(address),
+            StoredHost::Addresses(addresses) => Host::Addresses(addresses.into()),
+            StoredHost::Name(wire) => Host::Name(DomainName::from_wire(wire)?),
+        };
+        let addresses = match &host {
+            Host::Name(_) => self.addresses.into(),
+            host => host.addresses().into(),
+        };
+        Ok(Restored {
+            instance: Instance {
+                id: self.id.parse()?,
+                service: self.service.parse()?,
+                version: self.version.map(Into::into),
+                host,
+                port: self.port,
+                ports: self
+                    .ports
+                    .into_iter()
+                    .map(port)
+                    .collect::<Result<_, LabelError>>()?,
+                protocol: protocol.ok_or_else(|| Malformed("unknown protocol".to_owned()))?,
+                tags: self
+                    .tags
+                    .into_iter()
+                    .map(pair)
+                    .collect::<Result<_, LabelError>>()?,
+                metadata: self.metadata.into_iter().map(text).collect(),
+                weight: self.weight,
+                priority: self.priority,
+                locality: self.locality.map(str::parse).transpose()?,
+                term: self.term,
+                check: self.check.map(StoredCheck::restore),
+            },
+            addresses,
+            health: match self.health {
+                StoredHealth::Starting => Health::Starting,
+                StoredHealth::Passing | StoredHealth::Warning => Health::Passing,
+                StoredHealth::Failing => Health::Failing,
+            },
+            output: self.output.map(Into::into),
+            report: self.report.map(|(status, note)| Report {
+                status: match status {
+                    StoredHealth::Starting | StoredHealth::Passing => ReportedStatus::Passing,
+                    StoredHealth::Warning => ReportedStatus::Warning,
+                    StoredHealth::Failing => ReportedStatus::Failing,
+                },
+                note: note.map(Into::into),
+            }),
+            draining: self.draining,
+            drained_at: self.drained_at.map(moment),
+            registered: moment(self.registered),
+        })
+    }
+}
+
+impl StoredCheck<'_> {
+    fn restore(self) -> Check {
+        Check {
+            kind: match self.kind {
+                StoredKind::Http(path) => CheckKind::Http(path.into()),
+                StoredKind::Https(path) => CheckKind::Https(path.into()),
+                StoredKind::Tcp => CheckKind::Tcp,
+            },
+            interval: self.interval,
+            timeout: self.timeout,
+            retries: self.retries,
+            rise: self.rise,
+            initially_passing: self.initially_passing,
+        }
+    }
+}
+
+/// An instance that was registered when the server last ran.
+#[derive(Clone, Debug)]
+pub(in crate::registry) struct Restored {
+    /// What registered.
+    pub(in crate::registry) instance: Instance,
+    /// The addresses of its host.
+    pub(in crate::registry) addresses: Arc<[IpAddr]>,
+    /// What its check said last.
+    pub(in crate::registry) health: Health,
+    /// And with what.
+    pub(in crate::registry) output: Option<Arc<str>>,
+    /// What it said of itself.
+    pub(in crate::registry) report: Option<Report>,
+    /// Whether an operator withdrew it.
+    pub(in crate::registry) draining: bool,
+    /// Until when its own name answers in spite of that.
+    pub(in crate::registry) drained_at: Option<Moment>,
+    /// When it registered first.
+    pub(in crate::registry) registered: Moment,
+}
+
+/// What a record says, in types that live on.
+#[derive(Debug)]
+pub(in crate::registry) enum Known {
+    /// An instance is registered.
+    Registered(Box<Restored>),
+    /// None of that id is.
+    Gone(InstanceId, bool),
+    /// No revision above this one was published.
+    Ceiling(u64),
+}
+
+impl Known {
+    /// What a record says; of the end of a snapshot, the number of records before it.
+    pub(in crate::registry) fn of(
+        record: Record<'_>,
+        clock: &Clock,
+    ) -> Result<Result<Self, u64>, Malformed> {
+        Ok(Ok(match record {
+            Record::Registered(stored) => Self::Registered(Box::new(stored.restore(clock)?)),
+            Record::Gone { id, drained } => Self::Gone(id.parse()?, drained),
+            Record::Ceiling(revision) => Self::Ceiling(revision),
+            Record::End(count) => return Ok(Err(count)),
+        }))
+    }
+}

@@ -1,0 +1,160 @@
+//! The table and the disk: what is written of it, how it comes back, and how a batch
+//! is undone that can't be written.
+
+use std::sync::Arc;
+
+use super::journal::Step;
+use super::{DRAIN_MARGIN, Lease, Member, Table};
+use crate::name::InstanceId;
+use crate::registry::log::record::{Known, Record, Restored, Stored};
+use crate::registry::view::Entry;
+use crate::time::{Clock, Moment};
+
+impl Table {
+    /// Takes in what was known when the server last ran. What comes later of the same
+    /// id replaces it.
+    pub(in crate::registry) fn restore(&mut self, known: Restored) {
+        self.restore_gone(&known.instance.id, false);
+        let Restored {
+            instance,
+            addresses,
+            health,
+            output,
+            report,
+            draining,
+            drained_at,
+            registered,
+        } = known;
+        self.generation += 1;
+        self.homes
+            .insert(instance.id.clone(), instance.service.clone());
+        self.put(Member {
+            addresses,
+            health,
+            output,
+            report,
+            draining,
+            left: false,
+            drained_at,
+            entry: Arc::new(Entry {
+                // Until all are there: see `begin`.
+                lease: Lease::grant(instance.term, Moment::default()),
+                generation: self.generation,
+                registered,
+                instance,
+            }),
+        });
+    }
+
+    /// Takes in that no instance of an id is registered, and whether it's drained.
+    pub(in crate::registry) fn restore_gone(&mut self, id: &InstanceId, drained: bool) {
+        if let Some(home) = self.homes.remove(id) {
+            self.take(&home, id);
+        }
+        self.set_drained(id, drained);
+    }
+
+    /// Begins with what was restored: every lease gets a whole new term, and what
+    /// changes from now on is noted for the disk.
+    pub(in crate::registry) fn begin(&mut self, now: Moment) -> Vec<Arc<Entry>> {
+        // Nobody can still hold what was answered longer ago.
+        let latest = now.after(self.config.ttl.saturating_add(DRAIN_MARGIN));
+        let mut entries = Vec::with_capacity(self.homes.len());
+        let leaving = std::mem::take(&mut self.leaving);
+        for member in self.services.values_mut().flat_map(|all| all.values_mut()) {
+            member.entry.lease.restart(now);
+            member.drained_at = member.drained_at.map(|until| until.min(latest));
+            entries.push(member.entry.clone());
+        }
+        for (_, service, id) in leaving {
+            let member = self.services.get(&service).and_then(|all| all.get(&id));
+            if let Some(until) = member.and_then(|member| member.drained_at) {
+                self.leaving.insert((until, service, id));
+            }
+        }
+        for entry in &entries {
+            if let Some(ends) = entry.lease.ends() {
+                self.wheel.file(&entry.instance.id, ends);
+            }
+        }
+        self.journal.turn_on();
+        entries
+    }
+
+    /// The member of that id that is registered.
+    pub(in crate::registry) fn registered(&self, id: &InstanceId) -> Option<&Member> {
+        self.services.get(self.homes.get(id)?)?.get(id)
+    }
+
+    /// Ids that are drained when they come back.
+    pub(in crate::registry) fn drained(&self) -> Vec<InstanceId> {
+        self.drained.iter().cloned().collect()
+    }
+
+    /// Whether something changed that isn't on disk.
+    pub(in crate::registry) fn is_unwritten(&self) -> bool {
+        !self.journal.concerned().is_empty()
+    }
+
+    /// Appends the records of what changed since it was last written.
+    pub(in crate::registry) fn encode_unwritten(&self, clock: &Clock, out: &mut Vec<u8>) {
+        for id in self.journal.concerned() {
+            let record = match self.registered(id) {
+                Some(member) => Record::Registered(Stored::of(member, clock)),
+                None => Record::Gone {
+                    id: id.as_str(),
+                    drained: self.drained.contains(id),
+                },
+            };
+            record.encode(out);
+        }
+    }
+
+    /// Notes that what changed is on disk.
+    pub(in crate::registry) fn written(&mut self) {
+        self.journal.forget_concerned();
+    }
+
+    /// Lets what was done stand, whether it's on disk or not.
+    pub(in crate::registry) fn accept(&mut self) {
+        self.journal.forget_steps();
+    }
+
+    /// Undoes all that was done since the last [`accept`](Table::accept).
+    pub(in crate::registry) fn undo(&mut self) {
+        let mut steps = self.journal.take_steps();
+        let ids: Vec<InstanceId> = self.journal.concerned().iter().cloned().collect();
+        // Those whose leases had ended are still there, to end once more.
+        self.ended.clear();
+        while let Some(step) = steps.pop() {
+            match step {
+                Step::Put(service, id) => drop(self.take(&service, &id)),
+                Step::Took(member) => self.put(member),
+                Step::Home(id, before) => drop(self.set_home(&id, before)),
+                Step::Drained(id, before) => drop(self.set_drained(&id, before)),
+            }
+        }
+        // What undid them needs no undoing.
+        self.journal.forget_steps();
+        for id in ids {
+            match self
+                .registered(&id)
+                .and_then(|member| member.entry.lease.ends())
+            {
+                Some(ends) => self.wheel.file(&id, ends),
+                None => self.wheel.remove(&id),
+            }
+        }
+    }
+
+    /// Turns a thing that was known into a part of the table; gives back a revision
+    /// that is no part of it.
+    pub(in crate::registry) fn take_in(&mut self, known: Known) -> Option<u64> {
+        match known {
+            Known::Registered(restored) => self.restore(*restored),
+            Known::Gone(id, drained) => self.restore_gone(&id, drained),
+            Known::Ceiling(revision) => return Some(revision),
+        }
+        None
+    }
+}
