@@ -4,6 +4,7 @@ mod check_config;
 mod check_zone;
 mod resolve;
 mod serve;
+mod state;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use clap::{Parser, Subcommand};
 use namebeat::config::{Config, ConfigError, Settings};
 use namebeat::dns::zone::LoadError;
 use namebeat::name::{DomainName, NameError};
+use namebeat::registry::state::StateError;
 use namebeat::server::ServeError;
 use namebeat::telemetry::TelemetryError;
 
@@ -32,6 +34,8 @@ enum Command {
     CheckConfig(ServerArguments),
     /// Check zone files, and print what is in them
     CheckZone(check_zone::CheckZoneArguments),
+    /// Look at the state on disk, save it and bring it back
+    State(state::StateArguments),
     /// Ask a server, or a zone file, and print the answer as dig does
     Resolve(resolve::ResolveArguments),
 }
@@ -62,6 +66,8 @@ enum CommandError {
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
     #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
     ZoneFile(#[from] LoadError),
     #[error(
         "no server answers at {0} ({1}); start one with `namebeat serve`, or name one with --server"
@@ -81,7 +87,7 @@ impl CommandError {
             | Self::Serve(ServeError::Zone(_) | ServeError::Open(_) | ServeError::Load(_)) => {
                 ExitCode::from(2)
             }
-            Self::ZoneFile(_) => ExitCode::from(2),
+            Self::ZoneFile(_) | Self::State(_) => ExitCode::from(2),
             Self::Unreachable(..) => ExitCode::from(9),
             Self::Serve(_) | Self::System(_) => ExitCode::FAILURE,
         }
@@ -94,6 +100,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::CheckConfig(arguments) => check_config::run(arguments),
         Command::CheckZone(arguments) => check_zone::run(arguments),
+        Command::State(arguments) => state::run(arguments),
         Command::Resolve(arguments) => resolve::run(arguments),
     };
     result.map_or_else(

@@ -29,6 +29,7 @@ mod keeper;
 pub mod lease;
 pub mod log;
 pub mod registration;
+pub mod state;
 pub mod storage;
 pub mod table;
 pub mod view;

@@ -43,7 +43,7 @@ pub(super) enum Kind {
 
 /// Where writing of frames has come to in a file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cursor {
+pub(in crate::registry) struct Cursor {
     /// Octets of the file so far.
     pub(super) len: u64,
     /// Sequence number of the next frame.

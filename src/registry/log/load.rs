@@ -53,19 +53,19 @@ pub(super) fn numbers(dir: &Path) -> io::Result<(Vec<u64>, Vec<u64>)> {
 
 /// What was loaded.
 #[derive(Debug, Default)]
-pub(super) struct Loaded {
+pub(in crate::registry) struct Loaded {
     /// Number of the last log, and where it goes on; `None` when it has no header.
-    pub(super) last: Option<(u64, Option<Cursor>)>,
+    pub(in crate::registry) last: Option<(u64, Option<Cursor>)>,
     /// Number of the snapshot, 0 when there is none.
     pub(super) snapshot: u64,
     /// Octets at the end of the last log that weren't written whole.
-    pub(super) torn: u64,
+    pub(in crate::registry) torn: u64,
     /// Octets of the snapshot and of all logs, without what is torn.
     pub(super) snapshot_len: u64,
     /// The same of the logs.
     pub(super) log_len: u64,
     /// Records read.
-    pub(super) records: u64,
+    pub(in crate::registry) records: u64,
 }
 
 /// Why a state can't be loaded.
@@ -130,7 +130,7 @@ pub(super) fn load(
 }
 
 /// Reads a state directory; `take` is given what each frame held.
-pub(super) fn read(
+pub(in crate::registry) fn read(
     dir: &Path,
     keys: Option<&Keys>,
     clock: &Clock,

@@ -15,7 +15,7 @@
 
 pub mod disk;
 mod frame;
-mod load;
+pub(super) mod load;
 pub(super) mod record;
 mod seal;
 pub(super) mod snapshot;
@@ -91,6 +91,12 @@ impl StateDir {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.dir
+    }
+
+    /// Whether nothing was ever written to it.
+    pub(super) fn is_empty(&self) -> io::Result<bool> {
+        let (logs, snapshots) = load::numbers(&self.dir)?;
+        Ok(logs.is_empty() && snapshots.is_empty())
     }
 
     /// Reads everything; `take` is given what was known, in order.

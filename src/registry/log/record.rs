@@ -5,6 +5,7 @@
 //! Heartbeats have no record: a lease begins anew with the server. The forms here
 //! are those of the format's version; types elsewhere may change without them.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::time::{Clock, Moment};
 
 /// One thing that is known.
 #[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(in crate::registry) enum Record<'a> {
     /// An instance is registered.
     #[serde(borrow)]
@@ -54,7 +56,7 @@ impl<'a> Record<'a> {
 /// A record that can't be what was written, though its checksum is right.
 #[derive(Debug, thiserror::Error)]
 #[error("a record can't be read ({0})")]
-pub(in crate::registry) struct Malformed(String);
+pub(in crate::registry) struct Malformed(pub(in crate::registry) String);
 
 impl From<LabelError> for Malformed {
     fn from(error: LabelError) -> Self {
@@ -99,11 +101,12 @@ pub(in crate::registry) struct Stored<'a> {
 }
 
 #[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 enum StoredHost<'a> {
     Address(IpAddr),
     Addresses(Vec<IpAddr>),
-    /// In wire form.
-    Name(&'a [u8]),
+    /// As master files have it.
+    Name(Cow<'a, str>),
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -118,6 +121,7 @@ struct StoredCheck<'a> {
 }
 
 #[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 enum StoredKind<'a> {
     Http(&'a str),
     Https(&'a str),
@@ -125,6 +129,7 @@ enum StoredKind<'a> {
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 enum StoredHealth {
     Starting,
     Passing,
@@ -146,7 +151,7 @@ impl<'a> Stored<'a> {
             host: match &instance.host {
                 Host::Address(address) => StoredHost::Address(*address),
                 Host::Addresses(addresses) => StoredHost::Addresses(addresses.to_vec()),
-                Host::Name(name) => StoredHost::Name(name.as_wire()),
+                Host::Name(name) => StoredHost::Name(name.to_string().into()),
             },
             port: instance.port,
             ports: instance
@@ -215,7 +220,7 @@ impl<'a> Stored<'a> {
         let host = match self.host {
             StoredHost::Address(address) => Host::Address(address),
             StoredHost::Addresses(addresses) => Host::Addresses(addresses.into()),
-            StoredHost::Name(wire) => Host::Name(DomainName::from_wire(wire)?),
+            StoredHost::Name(name) => Host::Name(DomainName::parse(&name, None)?),
         };
         let addresses = match &host {
             Host::Name(_) => self.addresses.into(),

@@ -86,6 +86,11 @@ impl Table {
         self.services.get(self.homes.get(id)?)?.get(id)
     }
 
+    /// Every member that is registered.
+    pub(in crate::registry) fn all_registered(&self) -> impl Iterator<Item = &Member> {
+        self.homes.keys().filter_map(|id| self.registered(id))
+    }
+
     /// Ids that are drained when they come back.
     pub(in crate::registry) fn drained(&self) -> Vec<InstanceId> {
         self.drained.iter().cloned().collect()
