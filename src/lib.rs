@@ -38,7 +38,7 @@
 //! # What is absent
 //!
 //! The answer path has no disk, no network, no lock that is held for longer than
-//! a pointer takes to swap. Nothing is kept on disk yet. There is no recursion,
+//! a pointer takes to swap. There is no recursion,
 //! no zone transfer, no DNSSEC.
 
 pub mod accept;
