@@ -188,6 +188,9 @@ pub struct InstanceState {
     pub note: Option<String>,
     /// Whether an operator withdrew it.
     pub draining: bool,
+    /// Whether its lease is held, because too many ran out together; left out when not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// Why it isn't listed; left out when it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -294,6 +297,8 @@ pub struct Stats {
     pub healthy: usize,
     /// Those that aren't.
     pub unhealthy: usize,
+    /// Those whose leases are held, because too many ran out together.
+    pub held: usize,
     /// Registered instances by application protocol.
     pub by_protocol: BTreeMap<&'static str, usize>,
 }

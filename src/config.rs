@@ -19,6 +19,7 @@ use crate::dns::identity::{Identity, MAX_SERVER_ID_LEN};
 use crate::dns::reverse::{ReverseError, ReverseNetworks};
 use crate::health::HealthConfig;
 use crate::name::DomainName;
+use crate::registry::guard::GuardConfig;
 use crate::registry::table::TableConfig;
 use crate::time::TimeSpan;
 
@@ -27,6 +28,9 @@ const DEFAULT_ZONES: &str = "zones";
 
 /// Longest TTL that may be set: what a client holds that long can't be withdrawn sooner.
 const MAX_TTL: Duration = Duration::from_secs(3600);
+
+/// Longest time that leases may be held.
+const MAX_HOLD: Duration = Duration::from_secs(600);
 
 /// Most octets of a UDP payload that may be set.
 const MAX_UDP_PAYLOAD: u16 = 4096;
@@ -138,6 +142,17 @@ impl Config {
                 ));
             }
         }
+        let guard = config.table.guard;
+        if MAX_HOLD < guard.hold {
+            let value = TimeSpan(guard.hold);
+            return Err(ConfigError::wrong("guard_hold", value, "0s to 10m"));
+        }
+        if !(1..=100).contains(&guard.share) {
+            return Err(ConfigError::wrong("guard_share", guard.share, "1 to 100"));
+        }
+        if guard.least == 0 {
+            return Err(ConfigError::wrong("guard_least", 0, "1 or more"));
+        }
         if !(512..=MAX_UDP_PAYLOAD).contains(&config.udp_payload) {
             return Err(ConfigError::wrong(
                 "udp_payload",
@@ -159,6 +174,7 @@ impl Config {
     }
 
     fn from_parts(settings: Settings, zone: DomainName, limits: Limits) -> Self {
+        let guard = GuardConfig::default();
         let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
         let seconds = |span: Option<TimeSpan>, default| {
             span.map_or(Duration::from_secs(default), |span| span.0)
@@ -186,6 +202,11 @@ impl Config {
                 ttl: seconds(settings.ttl, 5),
                 negative_ttl: seconds(settings.negative_ttl, 2),
                 max_instances: settings.max_instances.unwrap_or(1_000_000),
+                guard: GuardConfig {
+                    hold: settings.guard_hold.map_or(guard.hold, |span| span.0),
+                    share: settings.guard_share.unwrap_or(guard.share),
+                    least: settings.guard_least.unwrap_or(guard.least),
+                },
             },
             health: HealthConfig {
                 concurrency: settings.check_concurrency.unwrap_or(256),
@@ -312,6 +333,18 @@ mod tests {
             ),
             ("zone = \".\"", "zone is \".\"; allowed is a domain name"),
             ("workers = 0", "workers is \"0\""),
+            (
+                "guard_hold = \"11m\"",
+                "guard_hold is \"11m\"; allowed is 0s to 10m",
+            ),
+            (
+                "guard_share = 0",
+                "guard_share is \"0\"; allowed is 1 to 100",
+            ),
+            (
+                "guard_least = 0",
+                "guard_least is \"0\"; allowed is 1 or more",
+            ),
             ("zones = \"/nowhere/at/all\"", "an existing directory"),
             ("http = \"0.0.0.0:1\"", "--allow-unprotected-api"),
         ] {

@@ -59,6 +59,10 @@ fn print(config: &Config, out: &mut impl Write) -> std::io::Result<()> {
     writeln!(out, "chaos = {}", config.identity.chaos())?;
     writeln!(out, "answer_cache = {}", answer_cache / MIB)?;
     writeln!(out, "max_instances = {}", config.table.max_instances)?;
+    let guard = config.table.guard;
+    writeln!(out, "guard_hold = \"{}\"", TimeSpan(guard.hold))?;
+    writeln!(out, "guard_share = {}", guard.share)?;
+    writeln!(out, "guard_least = {}", guard.least)?;
     writeln!(out, "check_concurrency = {}", config.health.concurrency)?;
     writeln!(out, "trace_queries = {}", config.trace_queries)?;
     let allowed = config.allow_unprotected_api;

@@ -51,6 +51,15 @@ pub struct Settings {
     /// Keep nothing on disk: a restart begins empty
     #[arg(long, env = "NAMEBEAT_EPHEMERAL", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub ephemeral: Option<bool>,
+    /// How long leases are held that run out together with many others, 0s to hold none [default: 30s]
+    #[arg(long, env = "NAMEBEAT_GUARD_HOLD", value_name = "TIME")]
+    pub guard_hold: Option<TimeSpan>,
+    /// Percent of a service's instances whose heartbeats must be late for that [default: 60]
+    #[arg(long, env = "NAMEBEAT_GUARD_SHARE", value_name = "PERCENT")]
+    pub guard_share: Option<u8>,
+    /// Fewest instances of a service for that, or a tenth of those of all services [default: 5]
+    #[arg(long, env = "NAMEBEAT_GUARD_LEAST", value_name = "N")]
+    pub guard_least: Option<usize>,
     /// Threads that answer DNS [default: one a core]
     #[arg(long, env = "NAMEBEAT_WORKERS", value_name = "N")]
     pub workers: Option<usize>,
@@ -152,6 +161,9 @@ impl Settings {
             zones: self.zones.or(lower.zones),
             reverse_zones: self.reverse_zones.or(lower.reverse_zones),
             data_dir: self.data_dir.or(lower.data_dir),
+            guard_hold: self.guard_hold.or(lower.guard_hold),
+            guard_share: self.guard_share.or(lower.guard_share),
+            guard_least: self.guard_least.or(lower.guard_least),
             key_file: self.key_file.or(lower.key_file),
             ephemeral: self.ephemeral.or(lower.ephemeral),
             workers: self.workers.or(lower.workers),

@@ -64,6 +64,7 @@ fn state(member: &Member, registry: &Registry) -> api::InstanceState {
             .as_ref()
             .and_then(|report| report.note.as_deref().map(str::to_owned)),
         draining: member.draining,
+        held: member.entry.lease.is_held(),
         reason: withdrawn.map(|reason| reason.as_str().to_owned()),
         output: member.output.as_deref().map(str::to_owned),
         expires_at: member.entry.lease.ends().map(|ends| registry.wall(ends)),

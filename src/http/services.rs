@@ -78,6 +78,7 @@ pub(super) async fn stats(State(api): State<Api>) -> Response {
         for member in view.registered() {
             registered = true;
             stats.instances += 1;
+            stats.held += usize::from(member.entry.lease.is_held());
             match member.withdrawn(now) {
                 None => stats.healthy += 1,
                 Some(_) => stats.unhealthy += 1,

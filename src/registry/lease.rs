@@ -6,7 +6,7 @@
 //! Invariant: a lease that has ended stays ended. A heartbeat that comes late
 //! is told so, and the instance registers again.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::time::Moment;
@@ -25,6 +25,8 @@ pub struct Lease {
     ends: AtomicU64,
     /// Nanoseconds of the [`Moment`] of the last renewal.
     renewed: AtomicU64,
+    /// Whether it was held since then.
+    held: AtomicBool,
 }
 
 impl Lease {
@@ -35,6 +37,7 @@ impl Lease {
             term,
             ends: AtomicU64::new(ends),
             renewed: AtomicU64::new(now.as_nanos()),
+            held: AtomicBool::new(false),
         }
     }
 
@@ -76,7 +79,31 @@ impl Lease {
             })
             .map_err(|_| LeaseEnded)?;
         self.renewed.fetch_max(now.as_nanos(), Ordering::Relaxed);
+        self.held.store(false, Ordering::Relaxed);
         Ok(self.ends())
+    }
+
+    /// Lets it run until `until` at least, if it still runs at `now` and wasn't held
+    /// since its last renewal; says whether it does.
+    pub(super) fn hold(&self, now: Moment, until: Moment) -> bool {
+        if self.held.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        self.ends
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |ends| {
+                (now.as_nanos() < ends).then_some(ends.max(until.as_nanos()))
+            })
+            .is_ok()
+    }
+
+    /// Whether it goes on without a heartbeat only because it's held.
+    pub fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Whether its end was seen, so that nothing renews it.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ends.load(Ordering::Acquire) == EXPIRED
     }
 
     /// Begins it anew at `now`, as after a restart of the server. For leases that nobody
@@ -129,6 +156,23 @@ mod tests {
         assert_eq!(lease.left(LAST), Some(Duration::MAX));
         assert_eq!(lease.renew(at(5)), Ok(None));
         assert!(!lease.expire(LAST));
+    }
+
+    #[test]
+    fn is_held_once_until_it_is_renewed() {
+        let lease = Lease::grant(Some(Duration::from_secs(30)), at(1_000));
+        assert!(lease.hold(at(30_000), at(60_000)) && lease.is_held());
+        assert_eq!(lease.ends(), Some(at(60_000)));
+        assert!(!lease.hold(at(59_000), at(99_000)), "a guard can't stick");
+        assert_eq!(lease.ends(), Some(at(60_000)));
+        // What was answered meanwhile may be cached until then.
+        assert_eq!(lease.renew(at(29_000)), Ok(Some(at(60_000))));
+        assert!(!lease.is_held());
+        assert!(lease.hold(at(59_000), at(99_000)));
+        assert!(lease.expire(at(99_000)));
+        let over = Lease::grant(Some(Duration::from_secs(30)), at(1_000));
+        assert!(!over.hold(at(31_000), at(60_000)));
+        assert_eq!(over.left(at(31_000)), None);
     }
 
     proptest! {

@@ -23,6 +23,7 @@ pub mod directory;
 mod expiry;
 pub mod feed;
 pub mod groups;
+pub mod guard;
 pub mod index;
 pub mod instance;
 mod keeper;

@@ -33,11 +33,7 @@ async fn state(dir: &TempDir, disk: &Faulty) -> StateDir {
 }
 
 async fn start(state: StateDir) -> Registry {
-    let config = TableConfig {
-        ttl: Duration::from_secs(5),
-        negative_ttl: Duration::from_secs(2),
-        max_instances: 1_000,
-    };
+    let config = TableConfig::default();
     let free = Arc::new(|_: &Instance| None);
     let instruments = Arc::new(Instruments::off());
     let registry =

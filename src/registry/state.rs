@@ -6,7 +6,6 @@
 
 use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Deserialize as _;
 
@@ -205,8 +204,7 @@ impl State {
 /// A table that takes in whatever there is.
 fn empty_table() -> Table {
     Table::new(TableConfig {
-        ttl: Duration::ZERO,
-        negative_ttl: Duration::ZERO,
         max_instances: usize::MAX,
+        ..TableConfig::default()
     })
 }

@@ -10,6 +10,7 @@
 //! When its lease ends it's gone at once: no answer was ever good for longer.
 
 mod durable;
+mod hold;
 mod journal;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -17,10 +18,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::hold::GuardEvent;
+use self::hold::Guards;
 use self::journal::Journal;
 use super::check::Health;
 use super::directory::Change;
 use super::expiry::Wheel;
+use super::guard::GuardConfig;
 use super::instance::{Host, Instance};
 use super::lease::Lease;
 use super::view::{Entry, Member, Report, ServiceView};
@@ -42,16 +46,33 @@ pub struct TableConfig {
     pub negative_ttl: Duration,
     /// Most instances, those just left included.
     pub max_instances: usize,
+    /// When leases that run out together are held.
+    pub guard: GuardConfig,
 }
+
+impl Default for TableConfig {
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_secs(5),
+            negative_ttl: Duration::from_secs(2),
+            max_instances: 1_000_000,
+            guard: GuardConfig::default(),
+        }
+    }
+}
+
+/// Members by service and id.
+type Services = HashMap<ServiceName, BTreeMap<InstanceId, Member>>;
 
 /// All instances by service, and what was decided about each.
 #[derive(Debug)]
 pub struct Table {
     config: TableConfig,
-    services: HashMap<ServiceName, BTreeMap<InstanceId, Member>>,
+    services: Services,
     /// Registered instances only; those that left are found in their service alone.
     homes: HashMap<InstanceId, ServiceName>,
     wheel: Wheel,
+    guards: Guards,
     /// Members that left or drain, by when that is over.
     leaving: BTreeSet<(Moment, ServiceName, InstanceId)>,
     /// How many members have left and still answer under their own name.
@@ -103,6 +124,7 @@ impl Table {
             services: HashMap::new(),
             homes: HashMap::new(),
             wheel: Wheel::default(),
+            guards: Guards::default(),
             leaving: BTreeSet::new(),
             left: 0,
             drained: HashSet::new(),
@@ -144,10 +166,7 @@ impl Table {
         self.take(&instance.service.clone(), &instance.id);
         let member = self.member(instance, former.as_ref(), now);
         let (id, service) = (&member.instance().id, &member.instance().service);
-        match member.entry.lease.ends() {
-            Some(ends) => self.wheel.file(id, ends),
-            None => self.wheel.remove(id),
-        }
+        self.wheel.file(&member.entry);
         self.set_home(id, Some(service.clone()));
         let replaced = former.is_some();
         // From another service it has left, and there its own name goes on.
@@ -197,7 +216,6 @@ impl Table {
     pub fn deregister(&mut self, id: &InstanceId, now: Moment) -> Option<Moment> {
         self.expire_one(id, now);
         let home = self.set_home(id, None)?;
-        self.wheel.remove(id);
         let member = self.take(&home, id)?;
         Some(self.leave(member, now))
     }
@@ -259,11 +277,7 @@ impl Table {
 
     fn amend(&mut self, entry: &Entry, change: impl FnOnce(&mut Member)) -> bool {
         let (service, id) = (&entry.instance.service, &entry.instance.id);
-        let current = self
-            .services
-            .get(service)
-            .and_then(|members| members.get(id))
-            .is_some_and(|member| member.entry.generation == entry.generation && !member.left);
+        let current = self.is_current(entry);
         if let Some(mut member) = current.then(|| self.take(service, id)).flatten() {
             change(&mut member);
             self.put(member);
@@ -271,14 +285,23 @@ impl Table {
         current
     }
 
+    /// Whether it's the registration that its instance has now.
+    fn is_current(&self, entry: &Entry) -> bool {
+        is_current(&self.services, entry)
+    }
+
     /// Removes the instances whose leases have ended, and ends clean leaves that
     /// are over; gives back the registrations that ended.
     pub fn expire(&mut self, now: Moment) -> Vec<Arc<Entry>> {
-        for id in self.wheel.fire(now) {
-            if let Some(ends) = self.expire_one(&id, now) {
-                self.wheel.file(&id, ends);
+        self.look_ahead(now);
+        for entry in self.wheel.fire_over(now) {
+            let is_renewed =
+                self.is_current(&entry) && self.expire_one(&entry.instance.id, now).is_some();
+            if is_renewed {
+                self.wheel.file(&entry);
             }
         }
+        self.look_after_guards(now);
         while self
             .leaving
             .first()
@@ -305,7 +328,6 @@ impl Table {
             return lease.ends();
         }
         self.set_home(id, None);
-        self.wheel.remove(id);
         if let Some(member) = self.take(&home, id) {
             if member.draining && self.drained.len() < self.config.max_instances {
                 self.set_drained(id, true);
@@ -414,6 +436,14 @@ impl Table {
         }
         before
     }
+}
+
+/// Whether a registration is the one that its instance has now.
+fn is_current(services: &Services, entry: &Entry) -> bool {
+    let members = services.get(&entry.instance.service);
+    members
+        .and_then(|members| members.get(&entry.instance.id))
+        .is_some_and(|member| member.entry.generation == entry.generation && !member.left)
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use crate::registry::view::Withdrawn;
 mod commands;
 #[path = "table_tests/durable.rs"]
 mod durable;
+#[path = "table_tests/guard.rs"]
+mod guard;
 #[path = "table_tests/model.rs"]
 mod model;
 #[path = "table_tests/returning.rs"]
@@ -33,6 +35,7 @@ fn table(max_instances: usize) -> Table {
         ttl: Duration::from_millis(TTL),
         negative_ttl: Duration::from_secs(2),
         max_instances,
+        ..TableConfig::default()
     })
 }
 
@@ -327,15 +330,15 @@ fn an_older_ticket_ends_no_newer_lease() {
 }
 
 #[test]
-fn the_wheel_keeps_one_ticket_an_instance() {
+fn the_wheel_is_bounded_by_the_instances() {
     let mut table = table(9);
-    for n in 0..100 {
-        put(&mut table, "a", "web", &json!({"lease": "2s"}), 1_000 + n);
+    for n in 0..10_000 {
+        put(&mut table, "a", "web", &json!({"lease": "1h"}), 1_000 + n);
+        assert!(expired(&mut table, 1_000 + n).is_empty());
+        assert!(table.wheel.len() <= 2 + 1_024 + 1, "{}", table.wheel.len());
     }
-    let view = view(&table, "web").unwrap();
-    view.members[0].entry.lease.renew(at(3_000)).unwrap();
-    assert!(expired(&mut table, 3_100 + LATE).is_empty());
-    assert_eq!(table.wheel.fire(at(u64::MAX)).len(), 1);
+    assert_eq!(expired(&mut table, 11_000 + 3_600_000 + LATE), ["a"]);
+    assert_eq!(table.wheel.len(), 0);
 }
 
 #[test]

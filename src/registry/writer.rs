@@ -24,7 +24,7 @@ use super::keeper::Keeper;
 use super::log::record::Known;
 use super::log::{LoadError, StateDir};
 use super::storage::{Storage, Unavailable};
-use super::table::{RegisterError, Registered, Table};
+use super::table::{GuardEvent, RegisterError, Registered, Table};
 use super::view::Entry;
 use crate::name::InstanceId;
 use crate::telemetry::Instruments;
@@ -115,6 +115,7 @@ impl Writer {
             }
             self.settle(batch);
             if ticks {
+                self.report_guard();
                 self.keep_up();
             }
         }
@@ -362,6 +363,24 @@ impl Writer {
                 self.feed.ended(instance.id.clone());
             }
         }
+    }
+
+    /// Says what the guard began and ended.
+    fn report_guard(&mut self) {
+        for event in self.table.guard_events() {
+            match event {
+                GuardEvent::Began { service, until } => {
+                    let until = self.clock.wall(until);
+                    tracing::warn!(%service, %until, "so many leases run out together that they're held: is something between the instances and this server?");
+                }
+                GuardEvent::Ended {
+                    service,
+                    returned,
+                    lost,
+                } => tracing::info!(%service, returned, lost, "leases are held no more"),
+            }
+        }
+        self.instruments.set_held(self.table.held() as u64);
     }
 
     fn publish(&mut self) {

@@ -113,6 +113,8 @@ pub(super) struct Counts {
     pub(super) services: AtomicU64,
     /// Taken, failed.
     pub(super) zone_reloads: [AtomicU64; 2],
+    /// Set, not added to.
+    pub(super) held: AtomicU64,
     /// Written, failed.
     pub(super) state_writes: [AtomicU64; 2],
     /// Set, not added to.

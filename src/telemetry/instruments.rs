@@ -19,6 +19,7 @@
 //! | `namebeat.registry.registration.duration` | histogram | `s` | | from a registration's command to its being durable and visible |
 //! | `namebeat.registry.instances` | gauge | `{instance}` | `state`: `listed`, `withdrawn` | instances registered, by whether DNS answers with them |
 //! | `namebeat.registry.services` | gauge | `{service}` | | services with at least one instance registered |
+//! | `namebeat.registry.held` | gauge | `{lease}` | | leases that are held because too many run out together |
 //! | `namebeat.zones.reloads` | counter | `{reload}` | `result`: `loaded`, `failed` | times that the files of zones were read again, by whether they are in use |
 //! | `namebeat.state.writes` | counter | `{write}` | `result`: `written`, `failed` | batches of changes written to disk, by whether they are there |
 //! | `namebeat.zones` | gauge | `{zone}` | | zones that DNS answers from, the discovery zone included |
@@ -194,6 +195,11 @@ impl Instruments {
     pub fn zones_reloaded(&self, loaded: bool) {
         let [taken, failed] = &self.counts.zone_reloads;
         counts::add(if loaded { taken } else { failed }, 1);
+    }
+
+    /// Says how many leases are held now.
+    pub fn set_held(&self, held: u64) {
+        self.counts.held.store(held, Ordering::Relaxed);
     }
 
     /// Counts that changes were written to disk, or couldn't be.

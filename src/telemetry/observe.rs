@@ -129,6 +129,11 @@ pub(super) fn registry(meter: &Meter, counts: &Arc<Counts>) {
     counter(meter, counts, name, "{reload}", meaning, |counts, to| {
         observe_each(to, "result", &["loaded", "failed"], &counts.zone_reloads);
     });
+    let name = "namebeat.registry.held";
+    let meaning = "Leases that are held because too many run out together";
+    gauge(meter, counts, name, "{lease}", meaning, |counts, to| {
+        to.observe(counts::get(&counts.held), &[]);
+    });
     let name = "namebeat.state.writes";
     let meaning = "Batches of changes written to disk, by whether they are there";
     counter(meter, counts, name, "{write}", meaning, |counts, to| {

@@ -73,9 +73,7 @@ impl Table {
             }
         }
         for entry in &entries {
-            if let Some(ends) = entry.lease.ends() {
-                self.wheel.file(&entry.instance.id, ends);
-            }
+            self.wheel.file(entry);
         }
         self.journal.turn_on();
         entries
@@ -128,28 +126,23 @@ impl Table {
     /// Undoes all that was done since the last [`accept`](Table::accept).
     pub(in crate::registry) fn undo(&mut self) {
         let mut steps = self.journal.take_steps();
-        let ids: Vec<InstanceId> = self.journal.concerned().iter().cloned().collect();
         // Those whose leases had ended are still there, to end once more.
         self.ended.clear();
         while let Some(step) = steps.pop() {
             match step {
                 Step::Put(service, id) => drop(self.take(&service, &id)),
-                Step::Took(member) => self.put(member),
+                Step::Took(member) => {
+                    if member.entry.lease.has_ended() {
+                        self.wheel.file(&member.entry);
+                    }
+                    self.put(member);
+                }
                 Step::Home(id, before) => drop(self.set_home(&id, before)),
                 Step::Drained(id, before) => drop(self.set_drained(&id, before)),
             }
         }
         // What undid them needs no undoing.
         self.journal.forget_steps();
-        for id in ids {
-            match self
-                .registered(&id)
-                .and_then(|member| member.entry.lease.ends())
-            {
-                Some(ends) => self.wheel.file(&id, ends),
-                None => self.wheel.remove(&id),
-            }
-        }
     }
 
     /// Turns a thing that was known into a part of the table; gives back a revision

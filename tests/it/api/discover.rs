@@ -205,7 +205,7 @@ fn stats_are_totals() {
     assert_eq!(
         first,
         json!({
-            "services": 2, "instances": 5, "healthy": 4, "unhealthy": 1,
+            "services": 2, "instances": 5, "healthy": 4, "held": 0, "unhealthy": 1,
             "by_protocol": {"grpc": 1, "http": 1, "https": 1, "tcp": 1, "udp": 1},
         })
     );

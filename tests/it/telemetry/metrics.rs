@@ -44,6 +44,7 @@ fn record_everything(to: &Instruments) {
     to.zones_reloaded(true);
     to.zones_reloaded(false);
     to.zones_reloaded(false);
+    to.set_held(6);
     to.state_written(true);
     to.state_written(false);
     to.set_zones(2);
@@ -139,6 +140,7 @@ fn metrics_arrive_with_exact_values() {
         &[("listed", 7), ("withdrawn", 1)],
     );
     one("namebeat.registry.services", 4);
+    one("namebeat.registry.held", 6);
     each(
         "namebeat.check.requests",
         "kind",
