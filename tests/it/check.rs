@@ -14,11 +14,7 @@
 //!
 //! Each is asked over UDP and TCP, with EDNS and without.
 
-use std::str::FromStr;
-
-use hickory_proto::rr::RecordType;
-
-use crate::harness::{Answer, Client, query};
+use crate::harness::{Answer, Client, query_wire};
 use crate::oracle;
 
 /// What a response is, or should be.
@@ -49,13 +45,13 @@ pub fn check(client: &Client, script: &str) {
 #[track_caller]
 fn ask(client: &Client, question: &str, expected: &Said) {
     let (name, rtype) = question.split_once(' ').expect("name and type");
-    let rtype = RecordType::from_str(rtype).unwrap_or_else(|_| panic!("type {rtype}"));
+    let (name, rtype) = (oracle::name(name), oracle::rtype(rtype));
     for payload in [Some(1232), None] {
-        let message = query(name, rtype, payload);
+        let message = query_wire(&name, rtype, payload);
         let udp = client.udp(&message).expect("no response");
         for (carrier, octets) in [("UDP", udp), ("TCP", client.exchange_tcp(&message))] {
             let how = format!("{question} over {carrier}, payload {payload:?}");
-            let asked = query(name, rtype, None);
+            let asked = query_wire(&name, rtype, None);
             assert_eq!(octets[..2], asked[..2], "id of {how}");
             assert_eq!(octets[12..asked.len()], asked[12..], "question of {how}");
             let answer = Answer::new(octets);

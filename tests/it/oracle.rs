@@ -35,6 +35,18 @@ pub fn printed(record: &ScannedRecord) -> String {
     answer.remove(0)
 }
 
+/// A name as it stands in a message; `\046` and the like are octets of labels.
+pub fn name(text: &str) -> Vec<u8> {
+    let name = Name::<Vec<u8>>::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    name.as_octets().clone()
+}
+
+/// The number of a record type: `MG`, `TYPE1000`.
+pub fn rtype(text: &str) -> u16 {
+    let rtype = Rtype::from_str(text).unwrap_or_else(|_| panic!("type {text}"));
+    rtype.to_int()
+}
+
 /// The response code, extended or not: `NOERROR`.
 pub fn rcode(octets: &[u8]) -> String {
     Message::from_slice(octets).unwrap().opt_rcode().to_string()
