@@ -341,10 +341,17 @@ fn static_step<'z>(
             sets: vec![owned_by(rrset, name, wildcard)],
             additional: Vec::new(),
         },
-        Lookup::Any { rrsets, .. } => Step::any(
-            name,
-            rrsets.iter().map(|set| set.ttl).min().unwrap_or(Ttl::ZERO),
-        ),
+        Lookup::Any { rrsets, wildcard } => match rrsets {
+            // Beside an alias nothing may be made up (RFC 8482 §4.2).
+            [alias] if alias.rtype == RecordType::CNAME => Step::Records {
+                sets: vec![owned_by(alias, name, wildcard)],
+                additional: Vec::new(),
+            },
+            _ => Step::any(
+                name,
+                rrsets.iter().map(|set| set.ttl).min().unwrap_or(Ttl::ZERO),
+            ),
+        },
         Lookup::Cname { rrset, wildcard } => match DomainName::from_wire(rrset.rdata(0)) {
             Ok(target) => Step::Alias {
                 sets: vec![owned_by(rrset, name, wildcard)],

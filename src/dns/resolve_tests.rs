@@ -71,3 +71,15 @@ fn rfc2181_5_addresses_of_targets_come_once() {
     let once = ["h.example. A 192.0.2.1", "h.example. AAAA ::1"];
     assert_eq!(addresses, once);
 }
+
+#[test]
+fn rfc8482_4_2_nothing_is_made_up_beside_an_alias() {
+    let zone = "a CNAME h\n*.w CNAME h\nh A 192.0.2.1";
+    for (name, expected) in [
+        ("a", "a.example. CNAME h.example."),
+        ("q.w", "q.w.example. CNAME h.example."),
+        ("h", "h.example. HINFO \"RFC8482\" \"\""),
+    ] {
+        assert_eq!(answer(zone, name, RecordType::ANY).0, [expected]);
+    }
+}
