@@ -34,5 +34,6 @@ mod reverse;
 mod rfc1034;
 mod rfc1035;
 mod rfc2181;
+mod rfc2782;
 mod telemetry;
 mod zones;
