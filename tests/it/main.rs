@@ -35,5 +35,6 @@ mod rfc1034;
 mod rfc1035;
 mod rfc2181;
 mod rfc2782;
+mod rfc3597;
 mod telemetry;
 mod zones;
