@@ -36,5 +36,6 @@ mod rfc1035;
 mod rfc2181;
 mod rfc2782;
 mod rfc3597;
+mod rfc4343;
 mod telemetry;
 mod zones;
