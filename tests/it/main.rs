@@ -37,5 +37,6 @@ mod rfc2181;
 mod rfc2782;
 mod rfc3597;
 mod rfc4343;
+mod rfc4592;
 mod telemetry;
 mod zones;
