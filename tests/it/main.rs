@@ -38,5 +38,6 @@ mod rfc2782;
 mod rfc3597;
 mod rfc4343;
 mod rfc4592;
+mod rfc6672;
 mod telemetry;
 mod zones;
