@@ -35,6 +35,7 @@ mod reverse;
 mod rfc1034;
 mod rfc1035;
 mod rfc2181;
+mod rfc2308;
 mod rfc2782;
 mod rfc3597;
 mod rfc4343;
