@@ -40,6 +40,7 @@ mod rfc2782;
 mod rfc3597;
 mod rfc4343;
 mod rfc4592;
+mod rfc5001;
 mod rfc6672;
 mod rfc6891;
 mod telemetry;
