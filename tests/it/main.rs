@@ -43,6 +43,7 @@ mod rfc4592;
 mod rfc5001;
 mod rfc6672;
 mod rfc6891;
+mod rfc7766;
 mod rfc7873;
 mod rfc9018;
 mod telemetry;
