@@ -42,6 +42,7 @@ mod rfc4343;
 mod rfc4592;
 mod rfc5001;
 mod rfc6672;
+mod rfc6763;
 mod rfc6891;
 mod rfc7766;
 mod rfc7873;
