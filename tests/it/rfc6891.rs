@@ -1,10 +1,12 @@
 //! RFC 6891: EDNS. `check` wants an OPT in each answer to a query that has one, and in
 //! no other.
 
+use std::net::UdpSocket;
+
 use hickory_proto::op::ResponseCode::{self, FormErr, NXDomain, NoError, Refused};
 use hickory_proto::rr::RecordType::{A, AXFR, TXT};
 
-use crate::harness::{TestServer, query};
+use crate::harness::{DEADLINE, TestServer, query, receive};
 use crate::oracle;
 use crate::raw::{Opt, WEB, both, web, web_with, web_with_options, with_record};
 
@@ -172,17 +174,42 @@ fn section_6_2_3_payload_sizes_below_512() {
     }
 }
 
-/// A response has at most the octets that the client takes. Our own size stands in OPT.
+/// A response has at most the octets that the client takes.
 #[test]
-fn section_6_2_5_payload_sizes() {
+fn section_6_2_3_payload_sizes() {
     let server = texts();
     for (payload, is_cut) in [(512, true), (1232, true), (4096, false), (65535, false)] {
         let answer = server.exchange(&query("long.example.", TXT, Some(payload)));
         assert_eq!(answer.truncated(), is_cut, "{payload}");
         assert!(answer.octets.len() <= usize::from(payload));
-        let [high, low] = [opt_of(&answer.octets)[3], opt_of(&answer.octets)[4]];
-        assert_eq!(u16::from_be_bytes([high, low]), 8192, "from loopback");
     }
+}
+
+/// The size in a response's OPT is that of the longest query that is taken over UDP.
+#[test]
+fn section_6_2_4_the_size_of_a_query() {
+    let server = web();
+    let sized = |len: usize| {
+        let shortest = web_with_options(&[(65001, b"")]);
+        web_with_options(&[(65001, &vec![0; len - shortest.len()])])
+    };
+    let answer = server.ask(WEB, A);
+    let opt = opt_of(&answer.octets);
+    let size = usize::from(u16::from_be_bytes([opt[3], opt[4]]));
+    assert_eq!(size, 4096);
+    for answer in both(&server, &sized(size)) {
+        assert_eq!(answer.answers(), ["A 10.0.0.1"]);
+    }
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(server.dns()).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    socket.send(&sized(size + 1)).unwrap();
+    let mut next = query(WEB, A, None);
+    next[1] = 1;
+    socket.send(&next).unwrap();
+    let mut octets = [0; 512];
+    receive(&socket, &mut octets);
+    assert_eq!(octets[..2], next[..2], "a longer one is dropped");
 }
 
 /// OPT stays when records have to go, and over TCP nothing has to.
