@@ -48,6 +48,7 @@ mod rfc7766;
 mod rfc7873;
 mod rfc8020;
 mod rfc8482;
+mod rfc8906;
 mod rfc9018;
 mod telemetry;
 mod zones;
