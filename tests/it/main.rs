@@ -49,6 +49,7 @@ mod rfc7873;
 mod rfc8020;
 mod rfc8482;
 mod rfc8906;
+mod rfc8914;
 mod rfc9018;
 mod telemetry;
 mod zones;
