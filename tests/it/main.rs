@@ -51,5 +51,6 @@ mod rfc8482;
 mod rfc8906;
 mod rfc8914;
 mod rfc9018;
+mod rfc9267;
 mod telemetry;
 mod zones;
