@@ -52,5 +52,6 @@ mod rfc8906;
 mod rfc8914;
 mod rfc9018;
 mod rfc9267;
+mod rfc9471;
 mod telemetry;
 mod zones;
