@@ -53,5 +53,6 @@ mod rfc8914;
 mod rfc9018;
 mod rfc9267;
 mod rfc9471;
+mod rfc9619;
 mod telemetry;
 mod zones;
