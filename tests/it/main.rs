@@ -30,6 +30,7 @@ mod prepared;
 mod program;
 mod promises;
 mod raw;
+mod refused;
 mod reload;
 mod reverse;
 mod rfc1034;
