@@ -39,6 +39,7 @@ mod rfc2181;
 mod rfc2308;
 mod rfc2782;
 mod rfc3597;
+mod rfc4035;
 mod rfc4343;
 mod rfc4592;
 mod rfc5001;
