@@ -15,7 +15,7 @@
 //! last RRset comes first is drawn by the records' shares, and the others follow
 //! in a circle; and the serial in an SOA of ours is the one of the moment.
 
-use super::message::{HEADER_LEN, Rcode};
+use super::message::{HEADER_LEN, MAX_DATAGRAM, Rcode};
 use super::query::Echo;
 use super::rr::RecordType;
 
@@ -138,7 +138,7 @@ pub(super) const ASK_AGAIN: Body<'static> = Body {
 /// What our OPT says, beside what the body has for it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Opt<'a> {
-    /// The payload size that we take.
+    /// The payload size that we send at most.
     pub payload: u16,
     /// Our cookie, as an option ready for the wire, or nothing.
     pub cookie: &'a [u8],
@@ -219,10 +219,11 @@ impl Body<'_> {
         }
     }
 
-    /// Writes our OPT ([RFC 6891](https://www.rfc-editor.org/rfc/rfc6891) §6.1.2): version 0, DO as it was.
+    /// Writes our OPT ([RFC 6891](https://www.rfc-editor.org/rfc/rfc6891) §6.1.2): version 0, DO as it was,
+    /// and as the payload size what we take ourselves.
     fn write_opt(&self, dnssec_ok: bool, opt: Opt<'_>, out: &mut Vec<u8>) {
         let [type_0, type_1] = RecordType::OPT.0.to_be_bytes();
-        let [payload_0, payload_1] = opt.payload.to_be_bytes();
+        let [payload_0, payload_1] = opt.payload.min(MAX_DATAGRAM).to_be_bytes();
         // All of them together are far below the 65 535 octets of rdata.
         let len = (opt.len() - OPT_LEN + self.reason.len()) as u16;
         let [len_0, len_1] = len.to_be_bytes();

@@ -5,6 +5,10 @@ use std::fmt;
 /// Octets of a message's header ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035) §4.1.1).
 pub const HEADER_LEN: usize = 12;
 
+/// Octets of a datagram that are read; a query over UDP that is longer is no query.
+/// Responses to clients that have EDNS say so ([RFC 6891](https://www.rfc-editor.org/rfc/rfc6891) §6.2.4).
+pub const MAX_DATAGRAM: u16 = 4096;
+
 /// A response code, the upper bits of OPT included ([RFC 6895](https://www.rfc-editor.org/rfc/rfc6895) §2.3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rcode(pub u16);

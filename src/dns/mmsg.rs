@@ -16,8 +16,8 @@ pub(super) use self::linux::{Batch, note_destinations};
 #[cfg(not(target_os = "linux"))]
 pub use self::portable::{Batch, note_destinations};
 
-/// Octets of a datagram that are read; a query that is longer is no query.
-const MAX_QUERY_LEN: usize = 4096;
+/// Octets of a datagram that are read.
+const MAX_QUERY_LEN: usize = super::message::MAX_DATAGRAM as usize;
 
 #[cfg(target_os = "linux")]
 #[allow(

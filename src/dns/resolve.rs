@@ -76,7 +76,7 @@ pub(super) fn resolve<'z>(
         }
         match resolver.step(zone, &name, qtype) {
             Step::Alias { sets, target } => {
-                aliases.extend(sets);
+                append(&mut aliases, sets);
                 seen.push(name);
                 let target = target.folded();
                 if seen.contains(&target) || seen.len() > MAX_ALIASES {
@@ -171,15 +171,23 @@ impl<'z> Resolver<'z, '_> {
             .unwrap_or_else(Step::no_data)
     }
 
-    fn finish(&mut self, zone: Closest<'z>, aliases: RrSets<'z>, last: Step<'z>) -> Outcome<'z> {
+    fn finish(
+        &mut self,
+        zone: Closest<'z>,
+        mut aliases: RrSets<'z>,
+        last: Step<'z>,
+    ) -> Outcome<'z> {
         match last {
             Step::Records {
                 sets,
                 mut additional,
             } => {
                 additional.extend(self.addresses_of_targets(&sets, &additional));
-                let answer = aliases.into_iter().chain(sets).collect();
-                Outcome::Hit { answer, additional }
+                append(&mut aliases, sets);
+                Outcome::Hit {
+                    answer: aliases,
+                    additional,
+                }
             }
             Step::NoData {
                 error,
@@ -197,9 +205,10 @@ impl<'z> Resolver<'z, '_> {
                 soa: vec![self.soa(zone, None)],
             },
             Step::Referral { ns, glue } => Outcome::Referral { aliases, ns, glue },
-            Step::TooLong { sets } => Outcome::YxDomain {
-                aliases: aliases.into_iter().chain(sets).collect(),
-            },
+            Step::TooLong { sets } => {
+                append(&mut aliases, sets);
+                Outcome::YxDomain { aliases }
+            }
             Step::Failed(text) => Outcome::refused(Rcode::SERVFAIL, ExtendedError::OTHER, text),
             // The loop above follows every alias.
             Step::Alias { sets, .. } => Outcome::Hit {
@@ -250,8 +259,8 @@ impl<'z> Resolver<'z, '_> {
         Cow::Owned(zone.soa.rrset(&zone.origin, ttl))
     }
 
-    /// Addresses of the names that `sets` point at, as far as they're ours and
-    /// not `known` already.
+    /// Addresses of the names that `sets` point at, each once, as far as they're ours
+    /// and not `known` already.
     fn addresses_of_targets(
         &mut self,
         sets: &[Cow<'z, RrSet>],
@@ -265,7 +274,11 @@ impl<'z> Resolver<'z, '_> {
             // Names of our making are lower case, so most are known as they stand.
             .filter(|wire| !known.contains(wire))
             .filter_map(folded);
+        let mut seen = HashSet::new();
         for target in targets.take(MAX_TARGETS) {
+            if !seen.insert(target.clone()) {
+                continue;
+            }
             for rtype in [RecordType::A, RecordType::AAAA] {
                 let Some(zone) = self.zones.closest(target.as_wire(), rtype) else {
                     break;
@@ -276,6 +289,19 @@ impl<'z> Resolver<'z, '_> {
             }
         }
         found
+    }
+}
+
+/// Adds RRsets to an answer, but none that is in it already: a chain of aliases can
+/// lead below the same DNAME twice, or to it (RFC 2181 §5: no record twice).
+fn append<'z>(answer: &mut RrSets<'z>, sets: RrSets<'z>) {
+    for set in sets {
+        let is_known = answer
+            .iter()
+            .any(|known| known.rtype == set.rtype && known.owner == set.owner);
+        if !is_known {
+            answer.push(set);
+        }
     }
 }
 
@@ -320,10 +346,17 @@ fn static_step<'z>(
             sets: vec![owned_by(rrset, name, wildcard)],
             additional: Vec::new(),
         },
-        Lookup::Any { rrsets, .. } => Step::any(
-            name,
-            rrsets.iter().map(|set| set.ttl).min().unwrap_or(Ttl::ZERO),
-        ),
+        Lookup::Any { rrsets, wildcard } => match rrsets {
+            // Beside an alias nothing may be made up (RFC 8482 §4.2).
+            [alias] if alias.rtype == RecordType::CNAME => Step::Records {
+                sets: vec![owned_by(alias, name, wildcard)],
+                additional: Vec::new(),
+            },
+            _ => Step::any(
+                name,
+                rrsets.iter().map(|set| set.ttl).min().unwrap_or(Ttl::ZERO),
+            ),
+        },
         Lookup::Cname { rrset, wildcard } => match DomainName::from_wire(rrset.rdata(0)) {
             Ok(target) => Step::Alias {
                 sets: vec![owned_by(rrset, name, wildcard)],
@@ -390,3 +423,7 @@ fn below_dname<'z>(dname: &'z RrSet, name: &DomainName, qtype: RecordType) -> St
         _ => Step::Alias { sets, target },
     }
 }
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;

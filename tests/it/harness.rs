@@ -241,13 +241,20 @@ pub fn receive_framed(stream: &mut TcpStream) -> Vec<u8> {
 
 /// The octets of a query: id 0x4e42, RD clear, class IN, EDNS with `payload`.
 pub fn query(name: &str, rtype: RecordType, payload: Option<u16>) -> Vec<u8> {
-    let mut octets = vec![0x4e, 0x42, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let mut wire = Vec::new();
     for label in name.split('.').filter(|label| !label.is_empty()) {
-        octets.push(u8::try_from(label.len()).unwrap());
-        octets.extend_from_slice(label.as_bytes());
+        wire.push(u8::try_from(label.len()).unwrap());
+        wire.extend_from_slice(label.as_bytes());
     }
-    octets.push(0);
-    octets.extend_from_slice(&u16::from(rtype).to_be_bytes());
+    wire.push(0);
+    query_wire(&wire, rtype.into(), payload)
+}
+
+/// The same for a name as it stands in a message.
+pub fn query_wire(name: &[u8], rtype: u16, payload: Option<u16>) -> Vec<u8> {
+    let mut octets = vec![0x4e, 0x42, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    octets.extend_from_slice(name);
+    octets.extend_from_slice(&rtype.to_be_bytes());
     octets.extend_from_slice(&[0, 1]);
     if let Some(payload) = payload {
         octets[11] = 1;

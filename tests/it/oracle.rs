@@ -4,6 +4,7 @@
 use std::str::FromStr;
 
 use domain::base::iana::{Class, Rtype};
+use domain::base::opt::UnknownOptData;
 use domain::base::{Message, MessageBuilder, Name, ParsedRecord};
 use domain::rdata::AllRecordData;
 use domain::zonefile::inplace::{Entry, ScannedRecord, Zonefile};
@@ -33,6 +34,27 @@ pub fn printed(record: &ScannedRecord) -> String {
     message.push(record).unwrap();
     let [mut answer, ..] = sections(message.as_slice());
     answer.remove(0)
+}
+
+/// A name as it stands in a message; `\046` and the like are octets of labels.
+pub fn name(text: &str) -> Vec<u8> {
+    let name = Name::<Vec<u8>>::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    name.as_octets().clone()
+}
+
+/// The number of a record type: `MG`, `TYPE1000`.
+pub fn rtype(text: &str) -> u16 {
+    let rtype = Rtype::from_str(text).unwrap_or_else(|_| panic!("type {text}"));
+    rtype.to_int()
+}
+
+/// The options of a message's OPT record, if it has one, as code and data.
+pub fn options(octets: &[u8]) -> Option<Vec<(u16, Vec<u8>)>> {
+    let opt = Message::from_slice(octets).unwrap().opt()?;
+    let options = opt.opt().iter::<UnknownOptData<_>>();
+    let options = options.map(|option| option.unwrap());
+    let options = options.map(|option| (option.code().to_int(), option.data().to_vec()));
+    Some(options.collect())
 }
 
 /// The response code, extended or not: `NOERROR`.
