@@ -256,10 +256,10 @@ fn description(member: &Member) -> Vec<u8> {
         pair("version", version);
     }
     pair("protocol", instance.protocol.as_str());
-    for (key, value) in &instance.tags {
+    for (key, value) in instance.tags.iter() {
         pair(key.as_str(), value.as_str());
     }
-    for (key, value) in &instance.metadata {
+    for (key, value) in instance.metadata.iter() {
         pair(key, value);
     }
     rdata

@@ -379,7 +379,7 @@ impl Scheduler {
 
 impl Watched {
     fn check(&self) -> Option<&Check> {
-        self.entry.instance.check.as_ref()
+        self.entry.instance.check.as_deref()
     }
 
     /// Time from one probe's end to the next one's start.

@@ -198,8 +198,21 @@ impl Directory {
 
     /// The services whose views have a member of that id: the one it's registered
     /// under, and those that it left a moment ago.
-    pub fn homes(&self, id: &str) -> Box<[ServiceName]> {
-        self.index.homes(id)
+    pub fn homes(&self, id: &str) -> Vec<ServiceName> {
+        let mut homes = self.index.left(id).into_vec();
+        if let Some(entry) = self.entry(id)
+            && !homes.contains(&entry.instance.service)
+        {
+            homes.push(entry.instance.service.clone());
+        }
+        homes
+    }
+
+    /// Makes room for so many instances, and services among them, that are about to
+    /// be published.
+    pub(super) fn reserve(&self, instances: usize, services: usize) {
+        self.entries.pin().reserve(instances);
+        self.services.pin().reserve(services);
     }
 
     /// The members that have an address, if it's in a network that is

@@ -1,12 +1,12 @@
 //! What is found across services: kinds, ids and addresses.
 //!
 //! A *kind* is a transport and the name of a protocol or of a named port, as in
-//! `_http._tcp`. The index says which services have members of a kind, in which
-//! services an id is found, and which instances have an address. It's kept up to
+//! `_http._tcp`. The index says which services have members of a kind, which services
+//! an id has left a moment ago, and which instances have an address. It's kept up to
 //! the views: whenever one is published, the members that differ from those of
 //! the former view are taken out or put in, and nothing is done for the others.
 //!
-//! Memory: an entry for each id, for each kind of a service (at most 17 an
+//! Memory: an entry for each id that leaves, for each kind of a service (at most 17 an
 //! instance) and, in the networks that were asked for, for each address of an
 //! instance (at most 8). So it's bounded by `max_instances`, and grows with what
 //! registrations themselves take.
@@ -26,7 +26,8 @@ use crate::name::{InstanceId, ServiceName};
 pub(super) struct Index {
     tcp: Groups<Arc<str>, ServiceName>,
     udp: Groups<Arc<str>, ServiceName>,
-    homes: papaya::HashMap<InstanceId, Box<[ServiceName]>, Seeded>,
+    /// Where those are found who left and whose own names still answer.
+    left: papaya::HashMap<InstanceId, Box<[ServiceName]>, Seeded>,
     addresses: Groups<IpAddr, Place>,
     /// The addresses that are indexed.
     networks: OnceLock<Box<[RangeInclusive<IpAddr>]>>,
@@ -73,10 +74,9 @@ impl Index {
         }
     }
 
-    /// The services that have a member of that id: the one it's registered under,
-    /// and those that it left a moment ago.
-    pub(super) fn homes(&self, id: &str) -> Box<[ServiceName]> {
-        self.homes.pin().get(id).cloned().unwrap_or_default()
+    /// The services that an instance left a moment ago.
+    pub(super) fn left(&self, id: &str) -> Box<[ServiceName]> {
+        self.left.pin().get(id).cloned().unwrap_or_default()
     }
 
     /// Members with that address, if its network is indexed.
@@ -99,7 +99,8 @@ impl Index {
             let Some(id) = member.map(|member| &member.instance().id) else {
                 return;
             };
-            self.move_home(id, service, was.is_some(), is.is_some());
+            let has_left = |member: Option<&Member>| member.is_some_and(|member| member.left);
+            self.move_left(id, service, has_left(was), has_left(is));
             self.move_addresses(id, service, was, is);
             for (member, step) in [(was, -1), (is, 1)] {
                 let Some(member) = member else {
@@ -152,17 +153,17 @@ impl Index {
         }
     }
 
-    fn move_home(&self, id: &InstanceId, service: &ServiceName, was: bool, is: bool) {
+    fn move_left(&self, id: &InstanceId, service: &ServiceName, was: bool, is: bool) {
         if was == is {
             return;
         }
-        let homes = self.homes.pin();
-        let known = homes.get(id).map(|known| &**known).unwrap_or_default();
+        let left = self.left.pin();
+        let known = left.get(id).map(|known| &**known).unwrap_or_default();
         let others = known.iter().filter(|known| *known != service);
         let all: Box<[ServiceName]> = others.chain(is.then_some(service)).cloned().collect();
         match all.is_empty() {
-            true => homes.remove(id),
-            false => homes.insert(id.clone(), all),
+            true => left.remove(id),
+            false => left.insert(id.clone(), all),
         };
     }
 

@@ -4,6 +4,7 @@
 //! field against its limits, so whoever holds an [`Instance`] need not look again.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::Check;
@@ -18,17 +19,17 @@ pub struct Instance {
     /// The service it's an instance of.
     pub service: ServiceName,
     /// Up to [`MAX_VERSION_LEN`](super::registration::MAX_VERSION_LEN) octets.
-    pub version: Option<Box<str>>,
+    pub version: Option<Arc<str>>,
     /// Where it runs.
     pub host: Host,
     /// Its port.
     pub port: u16,
     /// Further ports by name, sorted by it, at most [`MAX_PORTS`](super::registration::MAX_PORTS).
-    pub ports: Box<[(Label, u16)]>,
+    pub ports: Arc<[(Label, u16)]>,
     /// What it speaks.
     pub protocol: Protocol,
     /// Sorted by key, at most [`MAX_TAGS`](super::registration::MAX_TAGS).
-    pub tags: Box<[(Label, Label)]>,
+    pub tags: Arc<[(Label, Label)]>,
     /// Sorted by key, at most [`MAX_METADATA`](super::registration::MAX_METADATA) and [`MAX_METADATA_LEN`](super::registration::MAX_METADATA_LEN).
     pub metadata: Metadata,
     /// SRV weight.
@@ -40,13 +41,25 @@ pub struct Instance {
     /// Length of its lease; `None` when it needs no heartbeat.
     pub term: Option<Duration>,
     /// What is probed, if anything.
-    pub check: Option<Check>,
+    pub check: Option<Arc<Check>>,
 }
 
 /// Keys and values for TXT.
-pub type Metadata = Box<[(Box<str>, Box<str>)]>;
+pub type Metadata = Arc<[(Box<str>, Box<str>)]>;
 
 impl Instance {
+    /// Takes over from another what is equal, so that it's in memory once: instances
+    /// of a service are usually much alike.
+    pub(super) fn share_with(&mut self, other: &Instance) {
+        share(&mut self.service, &other.service);
+        share(&mut self.version, &other.version);
+        share(&mut self.ports, &other.ports);
+        share(&mut self.tags, &other.tags);
+        share(&mut self.metadata, &other.metadata);
+        share(&mut self.locality, &other.locality);
+        share(&mut self.check, &other.check);
+    }
+
     /// The port by the name `name`, or the main one when that is the protocol's name.
     pub fn port_named(&self, name: &str) -> Option<u16> {
         if name == self.protocol.as_str() {
@@ -93,13 +106,20 @@ impl Instance {
     }
 }
 
+/// Replaces `own` by an equal `other`, of which there then is one more reference.
+fn share<T: Clone + PartialEq>(own: &mut T, other: &T) {
+    if own == other {
+        own.clone_from(other);
+    }
+}
+
 /// Where an instance runs.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Host {
     /// One address.
     Address(IpAddr),
     /// Several addresses of one machine, at most [`MAX_ADDRESSES`](super::registration::MAX_ADDRESSES), each once.
-    Addresses(Box<[IpAddr]>),
+    Addresses(Arc<[IpAddr]>),
     /// A host name, lower case, whose addresses are looked up in the background.
     Name(DomainName),
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::Check;
@@ -90,7 +91,7 @@ impl TryFrom<Registration> for Instance {
                 .map(|text| label("locality", &text))
                 .transpose()?,
             term: term(from.lease, check.is_some())?,
-            check,
+            check: check.map(Arc::new),
         };
         if instance
             .ports
@@ -173,7 +174,7 @@ fn protocol(text: Option<&str>) -> Result<Protocol, InvalidField> {
     })
 }
 
-fn version(text: Option<String>) -> Result<Option<Box<str>>, InvalidField> {
+fn version(text: Option<String>) -> Result<Option<Arc<str>>, InvalidField> {
     let Some(text) = text else {
         return Ok(None);
     };
@@ -310,7 +311,7 @@ fn fits_txt(field: &str, key: &str, value: &str) -> Result<(), InvalidField> {
     Ok(())
 }
 
-fn ports(map: BTreeMap<String, i64>) -> Result<Box<[(Label, u16)]>, InvalidField> {
+fn ports(map: BTreeMap<String, i64>) -> Result<Arc<[(Label, u16)]>, InvalidField> {
     bounded("ports", &map, MAX_PORTS)?;
     let ports = map.into_iter().map(|(name, value)| {
         let field = format!("ports.{name}");
@@ -327,7 +328,7 @@ fn ports(map: BTreeMap<String, i64>) -> Result<Box<[(Label, u16)]>, InvalidField
     distinct("ports", ports)
 }
 
-fn tags(map: BTreeMap<String, String>) -> Result<Box<[(Label, Label)]>, InvalidField> {
+fn tags(map: BTreeMap<String, String>) -> Result<Arc<[(Label, Label)]>, InvalidField> {
     bounded("tags", &map, MAX_TAGS)?;
     let tags = map.into_iter().map(|(key, value)| {
         let field = format!("tags.{key}");
@@ -340,7 +341,7 @@ fn tags(map: BTreeMap<String, String>) -> Result<Box<[(Label, Label)]>, InvalidF
 fn distinct<V>(
     field: &str,
     pairs: impl Iterator<Item = Result<(Label, V), InvalidField>>,
-) -> Result<Box<[(Label, V)]>, InvalidField> {
+) -> Result<Arc<[(Label, V)]>, InvalidField> {
     let mut sorted = BTreeMap::new();
     for pair in pairs {
         let (key, value) = pair?;

@@ -13,7 +13,7 @@ mod durable;
 mod hold;
 mod journal;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +60,12 @@ impl Default for TableConfig {
         }
     }
 }
+
+/// Hashes come from a random seed: names are an attacker's choice.
+type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::quality::RandomState>;
+
+/// Likewise.
+type HashSet<K> = std::collections::HashSet<K, foldhash::quality::RandomState>;
 
 /// Members by service and id.
 type Services = HashMap<ServiceName, BTreeMap<InstanceId, Member>>;
@@ -121,15 +127,15 @@ impl Table {
     pub fn new(config: TableConfig) -> Self {
         Self {
             config,
-            services: HashMap::new(),
-            homes: HashMap::new(),
+            services: HashMap::default(),
+            homes: HashMap::default(),
             wheel: Wheel::default(),
             guards: Guards::default(),
             leaving: BTreeSet::new(),
             left: 0,
-            drained: HashSet::new(),
+            drained: HashSet::default(),
             ended: Vec::new(),
-            touched: HashSet::new(),
+            touched: HashSet::default(),
             generation: 0,
             listed: 0,
             journal: Journal::default(),
@@ -161,6 +167,8 @@ impl Table {
         if !has_place && self.homes.len() + self.left >= self.config.max_instances {
             return Err(RegisterError::Full(self.config.max_instances));
         }
+        let mut instance = instance;
+        self.share(&mut instance);
         let former = home.as_ref().and_then(|home| self.take(home, &instance.id));
         // One that has left and comes back under the same name starts afresh.
         self.take(&instance.service.clone(), &instance.id);
@@ -175,6 +183,14 @@ impl Table {
         }
         self.put(member.clone());
         Ok(Registered { member, replaced })
+    }
+
+    /// Shares with an instance of its service what the two have in common.
+    fn share(&self, instance: &mut Instance) {
+        let members = self.services.get(&instance.service);
+        if let Some((_, sibling)) = members.and_then(BTreeMap::last_key_value) {
+            instance.share_with(sibling.instance());
+        }
     }
 
     /// Makes a member of `instance`, heir of what is known of its id.

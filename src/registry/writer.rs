@@ -148,6 +148,8 @@ impl Writer {
             );
         }
         self.revision = self.revision.max(ceiling);
+        let (instances, _) = self.table.counts();
+        self.directory.reserve(instances, self.table.touched());
         for entry in self.table.begin(self.clock.now()) {
             let instance = &entry.instance;
             if instance.check.is_some() || matches!(instance.host, Host::Name(_)) {
@@ -162,7 +164,6 @@ impl Writer {
         }
         self.disk = Some(Keeper::new(log, ceiling));
         self.publish();
-        let (instances, _) = self.table.counts();
         tracing::info!(instances, records = summary.records, dir = %path.display(), "the state is loaded");
         Ok(())
     }

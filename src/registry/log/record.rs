@@ -249,7 +249,7 @@ impl<'a> Stored<'a> {
                 priority: self.priority,
                 locality: self.locality.map(str::parse).transpose()?,
                 term: self.term,
-                check: self.check.map(StoredCheck::restore),
+                check: self.check.map(|check| Arc::new(check.restore())),
             },
             addresses,
             health: match self.health {

@@ -16,7 +16,7 @@ impl Table {
     pub(in crate::registry) fn restore(&mut self, known: Restored) {
         self.restore_gone(&known.instance.id, false);
         let Restored {
-            instance,
+            mut instance,
             addresses,
             health,
             output,
@@ -25,6 +25,7 @@ impl Table {
             drained_at,
             registered,
         } = known;
+        self.share(&mut instance);
         self.generation += 1;
         self.homes
             .insert(instance.id.clone(), instance.service.clone());
@@ -77,6 +78,11 @@ impl Table {
         }
         self.journal.turn_on();
         entries
+    }
+
+    /// How many services changed since their views were made.
+    pub(in crate::registry) fn touched(&self) -> usize {
+        self.touched.len()
     }
 
     /// The member of that id that is registered.

@@ -1,9 +1,8 @@
 //! Holding leases that run out together with many others: see [`guard`](super::super::guard).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Table, is_current};
+use super::{HashMap, Table, is_current};
 use crate::name::ServiceName;
 use crate::registry::guard::{GuardConfig, Losses, is_late};
 use crate::registry::view::Entry;
@@ -73,7 +72,7 @@ impl Table {
             .losses
             .count(fired.renewed, fired.ending.len(), now);
         let everywhere = self.guards.losses.are_unlikely(&config);
-        let mut unlikely: HashMap<ServiceName, bool> = HashMap::new();
+        let mut unlikely: HashMap<ServiceName, bool> = HashMap::default();
         for entry in fired.ending {
             let service = &entry.instance.service;
             let is_unlikely = *unlikely

@@ -5,9 +5,7 @@
 //! Off until it's turned on: a registry that keeps nothing pays nothing. Whom it
 //! concerned is bounded by the ids there are; the steps by a batch of commands.
 
-use std::collections::HashSet;
-
-use super::{Member, ServiceName};
+use super::{HashSet, Member, ServiceName};
 use crate::name::InstanceId;
 
 /// One step, with what undoes it.
@@ -90,6 +88,6 @@ impl Journal {
     /// Notes that what concerned all of them is on disk.
     pub(super) fn forget_concerned(&mut self) {
         // What a large batch needed isn't kept.
-        self.concerned = HashSet::new();
+        self.concerned = HashSet::default();
     }
 }

@@ -20,7 +20,7 @@ impl Run {
     fn begun() -> Self {
         let mut table = table(1_000);
         table.begin(at(1));
-        let entries = HashMap::new();
+        let entries = HashMap::default();
         Self { table, entries }
     }
 

@@ -94,11 +94,11 @@ impl Run {
     fn new() -> Self {
         Self {
             table: table(1_000),
-            published: HashMap::new(),
+            published: HashMap::default(),
             members: Vec::new(),
             drained: BTreeSet::new(),
             ended: BTreeSet::new(),
-            entries: HashMap::new(),
+            entries: HashMap::default(),
             revision: 0,
         }
     }
