@@ -142,6 +142,7 @@ fn authority() -> Authority {
         ttl: Duration::from_secs(5),
         negative_ttl,
         max_instances: 10_000,
+        ..TableConfig::default()
     };
     let registry = Registry::start(
         table,

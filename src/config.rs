@@ -9,7 +9,6 @@ mod settings;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 pub use self::limits::{Limits, MIB};
 pub use self::settings::{DEFAULT_FILE, Settings};
@@ -19,14 +18,12 @@ use crate::dns::identity::{Identity, MAX_SERVER_ID_LEN};
 use crate::dns::reverse::{ReverseError, ReverseNetworks};
 use crate::health::HealthConfig;
 use crate::name::DomainName;
+use crate::registry::policy::MAX_TTL;
 use crate::registry::table::TableConfig;
 use crate::time::TimeSpan;
 
 /// The directory of static zones that is read when it's there and none is named.
 const DEFAULT_ZONES: &str = "zones";
-
-/// Longest TTL that may be set: what a client holds that long can't be withdrawn sooner.
-const MAX_TTL: Duration = Duration::from_secs(3600);
 
 /// Most octets of a UDP payload that may be set.
 const MAX_UDP_PAYLOAD: u16 = 4096;
@@ -145,9 +142,8 @@ impl Config {
 
     fn from_parts(settings: Settings, zone: DomainName, limits: Limits) -> Self {
         let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        let seconds = |span: Option<TimeSpan>, default| {
-            span.map_or(Duration::from_secs(default), |span| span.0)
-        };
+        let table = TableConfig::default();
+        let span = |span: Option<TimeSpan>, default| span.map_or(default, |span| span.0);
         Self {
             dns: settings.dns.unwrap_or_else(|| vec![local(8053)]),
             http: settings.http.unwrap_or_else(|| local(8054)),
@@ -168,9 +164,13 @@ impl Config {
                 settings.chaos.unwrap_or(false),
             ),
             table: TableConfig {
-                ttl: seconds(settings.ttl, 5),
-                negative_ttl: seconds(settings.negative_ttl, 2),
-                max_instances: settings.max_instances.unwrap_or(1_000_000),
+                ttl: span(settings.ttl, table.ttl),
+                negative_ttl: span(settings.negative_ttl, table.negative_ttl),
+                max_instances: settings.max_instances.unwrap_or(table.max_instances),
+                max_instances_per_service: settings
+                    .max_instances_per_service
+                    .unwrap_or(table.max_instances_per_service),
+                max_services: settings.max_services.unwrap_or(table.max_services),
             },
             health: HealthConfig {
                 concurrency: settings.check_concurrency.unwrap_or(256),
@@ -248,6 +248,8 @@ impl ConfigError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn error(text: &str) -> String {

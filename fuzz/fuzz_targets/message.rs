@@ -52,6 +52,7 @@ fn start() -> Desk {
         ttl: Duration::from_secs(5),
         negative_ttl,
         max_instances: 100,
+        ..TableConfig::default()
     };
     let instruments = Arc::new(Instruments::off());
     let free = Arc::new(|_: &Instance| None);

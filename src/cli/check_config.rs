@@ -52,6 +52,9 @@ fn print(config: &Config, out: &mut impl Write) -> std::io::Result<()> {
     writeln!(out, "chaos = {}", config.identity.chaos())?;
     writeln!(out, "answer_cache = {}", answer_cache / MIB)?;
     writeln!(out, "max_instances = {}", config.table.max_instances)?;
+    let most = config.table.max_instances_per_service;
+    writeln!(out, "max_instances_per_service = {most}")?;
+    writeln!(out, "max_services = {}", config.table.max_services)?;
     writeln!(out, "check_concurrency = {}", config.health.concurrency)?;
     writeln!(out, "trace_queries = {}", config.trace_queries)?;
     let allowed = config.allow_unprotected_api;

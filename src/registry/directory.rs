@@ -130,6 +130,7 @@ impl Slot {
             ttl: view.ttl,
             negative_ttl: view.negative_ttl,
             members: Box::default(),
+            settings: Arc::default(),
         });
     }
 }
@@ -218,7 +219,7 @@ impl Directory {
         self.revision.load(Ordering::Acquire)
     }
 
-    /// How many services have a registered or just left instance.
+    /// How many services have a registered or just left instance, or settings.
     pub fn service_count(&self) -> usize {
         self.services.len()
     }
@@ -308,6 +309,7 @@ mod tests {
             ttl: Duration::from_secs(5),
             negative_ttl: Duration::from_secs(2),
             members: Box::default(),
+            settings: Arc::default(),
         }
     }
 

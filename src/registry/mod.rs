@@ -16,6 +16,7 @@
 //! starts empty, and instances register again when a heartbeat is answered 404.
 
 pub mod check;
+pub mod condition;
 pub mod directory;
 mod expiry;
 pub mod feed;
@@ -23,6 +24,7 @@ pub mod groups;
 pub mod index;
 pub mod instance;
 pub mod lease;
+pub mod policy;
 pub mod registration;
 pub mod table;
 pub mod view;
@@ -34,14 +36,16 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 
+use self::condition::Condition;
 use self::directory::Directory;
 use self::feed::{Feed, Verdict};
 use self::instance::Instance;
 use self::lease::LeaseEnded;
-use self::table::{RegisterError, Registered, Table, TableConfig};
+use self::policy::Policy;
+use self::table::{Changed, RegisterError, Registered, Setting, SettingError, Table, TableConfig};
 use self::view::{Entry, Member, Report};
 use self::writer::{Command, QUEUE, Writer};
-use crate::name::InstanceId;
+use crate::name::{InstanceId, Label, ServiceName};
 use crate::telemetry::Instruments;
 use crate::time::{Clock, Moment};
 
@@ -182,6 +186,45 @@ impl Registry {
     /// Ends a drain; `None` when the instance is unknown.
     pub async fn resume(&self, id: InstanceId) -> Result<Option<Member>, Stopped> {
         self.send(|reply| Command::Resume { id, reply }).await
+    }
+
+    /// Sets a service's policy for an operator, or takes it back, if that meets
+    /// `condition`.
+    pub async fn set_policy(
+        &self,
+        service: ServiceName,
+        policy: Option<Policy>,
+        condition: Condition,
+    ) -> Result<Result<Changed, SettingError>, Stopped> {
+        self.change_setting(service, Setting::Policy(policy), condition)
+            .await
+    }
+
+    /// Sets a configuration value of a service likewise.
+    pub async fn set_config_value(
+        &self,
+        service: ServiceName,
+        key: Label,
+        value: Option<Box<str>>,
+        condition: Condition,
+    ) -> Result<Result<Changed, SettingError>, Stopped> {
+        self.change_setting(service, Setting::Value(key, value), condition)
+            .await
+    }
+
+    async fn change_setting(
+        &self,
+        service: ServiceName,
+        setting: Setting,
+        condition: Condition,
+    ) -> Result<Result<Changed, SettingError>, Stopped> {
+        self.send(|reply| Command::ChangeSetting {
+            service,
+            setting,
+            condition,
+            reply,
+        })
+        .await
     }
 
     /// Notes what checks say; `false` when a registration is gone.

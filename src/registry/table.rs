@@ -9,6 +9,9 @@
 //! answering until `drained_at`, so that whoever holds an SRV can follow it.
 //! When its lease ends it's gone at once: no answer was ever good for longer.
 
+mod limits;
+mod settings;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,9 +22,14 @@ use super::directory::Change;
 use super::expiry::Wheel;
 use super::instance::{Host, Instance};
 use super::lease::Lease;
+use super::policy::ServiceSettings;
 use super::view::{Entry, Member, Report, ServiceView};
 use crate::name::{InstanceId, ServiceName};
 use crate::time::Moment;
+
+pub use self::limits::TableConfig;
+use self::settings::FormerTtls;
+pub use self::settings::{Changed, Setting, SettingError};
 
 /// Added to the TTL in `drained_at`: the time that a decision takes to be
 /// published and that an answer given just before takes to arrive, and the part
@@ -29,22 +37,21 @@ use crate::time::Moment;
 /// answers were seen 1 s after their TTL).
 const DRAIN_MARGIN: Duration = Duration::from_millis(1500);
 
-/// Settings of the table.
-#[derive(Clone, Debug)]
-pub struct TableConfig {
-    /// TTL of answers, before leases bound it; whole seconds.
-    pub ttl: Duration,
-    /// TTL of negative answers; whole seconds.
-    pub negative_ttl: Duration,
-    /// Most instances, those just left included.
-    pub max_instances: usize,
-}
-
 /// All instances by service, and what was decided about each.
 #[derive(Debug)]
 pub struct Table {
     config: TableConfig,
     services: HashMap<ServiceName, BTreeMap<InstanceId, Member>>,
+    /// What operators set of services, with or without members. At most
+    /// [`TableConfig::max_services`], each of some 20 KiB at most.
+    settings: HashMap<ServiceName, Arc<ServiceSettings>>,
+    /// What all other services have.
+    no_settings: Arc<ServiceSettings>,
+    /// How many services have settings and no members.
+    unmanned: usize,
+    /// The highest revision of all settings there were.
+    newest_setting: u64,
+    former_ttls: FormerTtls,
     /// Registered instances only; those that left are found in their service alone.
     homes: HashMap<InstanceId, ServiceName>,
     wheel: Wheel,
@@ -82,6 +89,14 @@ pub enum RegisterError {
     /// The table is full.
     #[error("the registry holds {0} instances, which is its limit (max_instances)")]
     Full(usize),
+    /// The service is full.
+    #[error(
+        "service \"{0}\" has {1} instances, which is the limit of one (max_instances_per_service)"
+    )]
+    ServiceFull(ServiceName, usize),
+    /// It would be a service too many.
+    #[error("the registry knows {0} services, which is its limit (max_services)")]
+    TooManyServices(usize),
     /// A static zone has the name already.
     #[error(
         "the name {0} is static in the discovery zone, by its zone file or as its name server; \
@@ -96,6 +111,11 @@ impl Table {
         Self {
             config,
             services: HashMap::new(),
+            settings: HashMap::new(),
+            no_settings: Arc::default(),
+            unmanned: 0,
+            newest_setting: 0,
+            former_ttls: FormerTtls::default(),
             homes: HashMap::new(),
             wheel: Wheel::default(),
             leaving: BTreeSet::new(),
@@ -126,12 +146,10 @@ impl Table {
         }
         let stays = home.as_ref() == Some(&instance.service);
         // One that comes back to where its own name still answers has its place.
-        let has_place = self
-            .services
-            .get(&instance.service)
-            .is_some_and(|members| members.contains_key(&instance.id));
-        if !has_place && self.homes.len() + self.left >= self.config.max_instances {
-            return Err(RegisterError::Full(self.config.max_instances));
+        let members = self.services.get(&instance.service);
+        let has_place = members.is_some_and(|members| members.contains_key(&instance.id));
+        if !has_place {
+            self.has_room(&instance.service)?;
         }
         let former = home.as_ref().and_then(|home| self.take(home, &instance.id));
         // One that has left and comes back under the same name starts afresh.
@@ -314,7 +332,7 @@ impl Table {
         let touched = std::mem::take(&mut self.touched);
         touched
             .into_iter()
-            .map(|service| self.change(service, revision))
+            .map(|service| self.view(service, revision))
             .collect()
     }
 
@@ -329,16 +347,24 @@ impl Table {
         (self.homes.len(), self.listed)
     }
 
-    fn change(&self, service: ServiceName, revision: u64) -> Change {
-        let Some(members) = self.services.get(&service) else {
+    /// The service as it is now.
+    fn view(&self, service: ServiceName, revision: u64) -> Change {
+        if !self.knows(&service) {
             return Change::Gone(service);
-        };
+        }
+        let settings = self.settings_of(&service);
+        let policy = settings.policy();
+        let members = self.services.get(&service);
         Change::View(ServiceView {
-            service,
             revision,
-            ttl: self.config.ttl,
-            negative_ttl: self.config.negative_ttl,
-            members: members.values().cloned().collect(),
+            ttl: self.ttl_of(&service),
+            negative_ttl: policy
+                .and_then(|policy| policy.negative_ttl)
+                .unwrap_or(self.config.negative_ttl),
+            members: members
+                .map_or_else(Box::default, |members| members.values().cloned().collect()),
+            settings,
+            service,
         })
     }
 
@@ -347,9 +373,8 @@ impl Table {
     /// Its lease is no bound: an earlier and longer one of the same id may have
     /// been answered with a moment ago.
     fn drained_at(&self, member: &Member, now: Moment) -> Moment {
-        member
-            .drained_at
-            .unwrap_or_else(|| now.after(self.config.ttl.saturating_add(DRAIN_MARGIN)))
+        let forgotten = || self.forgotten_at(&member.instance().service, now);
+        member.drained_at.unwrap_or_else(forgotten)
     }
 
     /// Takes a member out of its service.
@@ -358,6 +383,7 @@ impl Table {
         let member = members.remove(id)?;
         if members.is_empty() {
             self.services.remove(service);
+            self.unmanned += usize::from(self.settings.contains_key(service));
         }
         self.touched.insert(service.clone());
         if let Some(drained_at) = member.drained_at {
@@ -382,7 +408,10 @@ impl Table {
         self.left += usize::from(member.left);
         self.listed += usize::from(member.is_listable());
         self.touched.insert(service.clone());
-        self.services.entry(service).or_default().insert(id, member);
+        let has_settings = self.settings.contains_key(&service);
+        let members = self.services.entry(service).or_default();
+        self.unmanned -= usize::from(members.is_empty() && has_settings);
+        members.insert(id, member);
     }
 }
 

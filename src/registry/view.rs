@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::check::Health;
 use super::instance::{Host, Instance};
 use super::lease::Lease;
+use super::policy::ServiceSettings;
 use crate::name::ServiceName;
 use crate::time::Moment;
 
@@ -209,6 +210,8 @@ pub struct ServiceView {
     pub negative_ttl: Duration,
     /// Every member, sorted by id.
     pub members: Box<[Member]>,
+    /// What operators set of it.
+    pub settings: Arc<ServiceSettings>,
 }
 
 impl ServiceView {
@@ -218,6 +221,11 @@ impl ServiceView {
             .binary_search_by(|member| member.instance().id.as_str().cmp(id))
             .ok()
             .map(|index| &self.members[index])
+    }
+
+    /// Whether there's more of it than members that have left.
+    pub fn is_known(&self) -> bool {
+        !self.settings.is_empty() || self.registered().next().is_some()
     }
 
     /// The members that still are registered.

@@ -13,12 +13,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::CollisionTest;
+use super::condition::Condition;
 use super::directory::Directory;
 use super::feed::{Feed, Verdict};
 use super::instance::Instance;
-use super::table::{RegisterError, Registered, Table};
+use super::table::{Changed, RegisterError, Registered, Setting, SettingError, Table};
 use super::view::{Entry, Member, Report};
-use crate::name::InstanceId;
+use crate::name::{InstanceId, ServiceName};
 use crate::telemetry::Instruments;
 use crate::time::{Clock, Moment};
 
@@ -74,6 +75,13 @@ pub(super) enum Command {
         addresses: Arc<[IpAddr]>,
         reply: oneshot::Sender<bool>,
     },
+    /// An operator sets something of a service, or takes it back.
+    ChangeSetting {
+        service: ServiceName,
+        setting: Setting,
+        condition: Condition,
+        reply: oneshot::Sender<Result<Changed, SettingError>>,
+    },
     /// Something to be done between two states.
     Exclusively {
         work: Box<dyn FnOnce(&Directory) + Send>,
@@ -89,6 +97,10 @@ enum Reply {
     ),
     Drained(oneshot::Sender<Option<Moment>>, Option<Moment>),
     Resumed(oneshot::Sender<Option<Member>>, Option<Member>),
+    Changed(
+        oneshot::Sender<Result<Changed, SettingError>>,
+        Result<Changed, SettingError>,
+    ),
     Noted(oneshot::Sender<bool>, bool),
 }
 
@@ -99,6 +111,7 @@ impl Reply {
             Self::Registered(to, result) => drop(to.send(result)),
             Self::Drained(to, result) => drop(to.send(result)),
             Self::Resumed(to, result) => drop(to.send(result)),
+            Self::Changed(to, result) => drop(to.send(result)),
             Self::Noted(to, result) => drop(to.send(result)),
         }
     }
@@ -187,6 +200,18 @@ impl Writer {
                 addresses,
                 reply,
             } => Reply::Noted(reply, self.table.set_addresses(&entry, addresses)),
+            Command::ChangeSetting {
+                service,
+                setting,
+                condition,
+                reply,
+            } => {
+                let next = self.revision + 1;
+                let result = self
+                    .table
+                    .change_setting(&service, setting, &condition, next, now);
+                Reply::Changed(reply, result)
+            }
             Command::Exclusively { work, reply } => {
                 self.publish();
                 work(&self.directory);
@@ -239,7 +264,8 @@ impl Writer {
         if !self.table.is_touched() {
             return;
         }
-        self.revision += 1;
+        // No setting is newer than the state that shows it.
+        self.revision = self.table.newest_setting().max(self.revision + 1);
         self.directory
             .publish(self.revision, self.table.changes(self.revision));
         let (registered, listed) = self.table.counts();

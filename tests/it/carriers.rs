@@ -73,6 +73,7 @@ impl Carriers {
             ttl: Duration::from_secs(5),
             negative_ttl,
             max_instances: 1000,
+            ..TableConfig::default()
         };
         let instruments = Arc::new(Instruments::off());
         let free = Arc::new(|_: &Instance| None);

@@ -68,6 +68,7 @@ impl Desk {
             ttl: Duration::from_secs(5),
             negative_ttl,
             max_instances: 10_000,
+            ..TableConfig::default()
         };
         let registry = Registry::start(
             table,

@@ -79,6 +79,7 @@ async fn http_spans_continue_the_callers_trace() {
         ttl: Duration::from_secs(5),
         negative_ttl: Duration::from_secs(1),
         max_instances: 10,
+        ..TableConfig::default()
     };
     let registry = namebeat::registry::Registry::start(
         config,
