@@ -172,6 +172,15 @@ impl Member {
         }
     }
 
+    /// How long it may be answered for want of anybody who is listed: it fails or
+    /// is starting, and nothing else keeps it from being listed.
+    pub fn serves_for(&self, now: Moment) -> Option<Duration> {
+        let reason = self.withdrawn(now);
+        let unhealthy = matches!(reason, Some(Withdrawn::Failing | Withdrawn::Starting));
+        let lease = self.entry.lease.left(now);
+        lease.filter(|_| unhealthy && !self.addresses.is_empty())
+    }
+
     /// Whether it passes and its addresses are known, whoever withdrew it.
     fn is_sound(&self) -> bool {
         self.health == Health::Passing && !self.is_failing() && !self.addresses.is_empty()
