@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::basis::Basis;
+use super::compose::ClientClass;
 use super::discovery::Registered;
 use super::message::{ExtendedError, Rcode};
 use super::outcome::{Outcome, RrSets};
@@ -36,6 +37,8 @@ pub(super) struct Resolver<'z, 'a> {
     pub directory: &'a Directory,
     /// The moment of the question.
     pub now: Moment,
+    /// The client's class.
+    pub class: ClientClass,
     /// Draws the order of records.
     pub rng: &'a mut fastrand::Rng,
     /// Notes what the answer is made from.
@@ -64,10 +67,7 @@ pub(super) fn resolve<'z>(
                 return Outcome::refused(Rcode::REFUSED, code, text);
             }
             // The rest of the chain is another server's to tell.
-            return Outcome::Hit {
-                answer: aliases,
-                additional: Vec::new(),
-            };
+            return Outcome::aliases(aliases);
         };
         match resolver.step(zone, &name, qtype) {
             Step::Alias { sets, target } => {
@@ -75,10 +75,7 @@ pub(super) fn resolve<'z>(
                 seen.push(name);
                 let target = target.folded();
                 if seen.contains(&target) || seen.len() > MAX_ALIASES {
-                    return Outcome::Hit {
-                        answer: aliases,
-                        additional: Vec::new(),
-                    };
+                    return Outcome::aliases(aliases);
                 }
                 name = target;
             }
@@ -146,6 +143,7 @@ impl<'z> Resolver<'z, '_> {
             negative_ttl,
             directory: self.directory,
             now: self.now,
+            class: self.class,
             rng: self.rng,
             basis: self.basis,
         }
@@ -157,6 +155,7 @@ impl<'z> Resolver<'z, '_> {
             return Step::Records {
                 sets: vec![soa],
                 additional: Vec::new(),
+                error: None,
             };
         }
         zone.statics
@@ -171,10 +170,14 @@ impl<'z> Resolver<'z, '_> {
             Step::Records {
                 sets,
                 mut additional,
+                error,
             } => {
                 additional.extend(self.addresses_of_targets(&sets, &additional));
-                let answer = aliases.into_iter().chain(sets).collect();
-                Outcome::Hit { answer, additional }
+                Outcome::Hit {
+                    answer: aliases.into_iter().chain(sets).collect(),
+                    additional,
+                    error,
+                }
             }
             Step::NoData {
                 error,
@@ -190,6 +193,15 @@ impl<'z> Resolver<'z, '_> {
             Step::NxDomain => Outcome::NxDomain {
                 aliases,
                 soa: vec![self.soa(zone, None)],
+                error: None,
+            },
+            Step::Absent {
+                error,
+                negative_ttl,
+            } => Outcome::NxDomain {
+                aliases,
+                soa: vec![self.soa(zone, Some(negative_ttl))],
+                error,
             },
             Step::Referral { ns, glue } => Outcome::Referral { aliases, ns, glue },
             Step::TooLong { sets } => Outcome::YxDomain {
@@ -197,10 +209,7 @@ impl<'z> Resolver<'z, '_> {
             },
             Step::Failed(text) => Outcome::refused(Rcode::SERVFAIL, ExtendedError::OTHER, text),
             // The loop above follows every alias.
-            Step::Alias { sets, .. } => Outcome::Hit {
-                answer: sets,
-                additional: Vec::new(),
-            },
+            Step::Alias { sets, .. } => Outcome::aliases(sets),
         }
     }
 
@@ -314,6 +323,7 @@ fn static_step<'z>(
         Lookup::Found { rrset, wildcard } => Step::Records {
             sets: vec![owned_by(rrset, name, wildcard)],
             additional: Vec::new(),
+            error: None,
         },
         Lookup::Any { rrsets, .. } => Step::any(
             name,
@@ -381,6 +391,7 @@ fn below_dname<'z>(dname: &'z RrSet, name: &DomainName, qtype: RecordType) -> St
         RecordType::CNAME => Step::Records {
             sets,
             additional: Vec::new(),
+            error: None,
         },
         _ => Step::Alias { sets, target },
     }
