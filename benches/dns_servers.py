@@ -267,7 +267,8 @@ class Namebeat(Server):
         self.spawn(
             [self.program, "serve", "--dns", "127.0.0.1:0", "--http", "127.0.0.1:0", "--zone", f"{ZONE}.",
              "--zones", f"{self.home}/zones", "--workers", str(len(cpu_list(self.cpus))), "--ephemeral",
-             "--max-instances", str(max(1_000_000, data.total)), *self.flags],
+             "--max-instances", str(max(1_000_000, data.total)),
+             "--max-instances-per-service", str(max(10_000, data.instances)), *self.flags],
             env | self.env,
         )
         self.await_addresses(started, patience)

@@ -5,6 +5,8 @@
 //! which field is wrong when it can't. Numbers are wide and texts are plain for
 //! that reason, so that the error names what is allowed, not a Rust type.
 
+pub mod policy;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;

@@ -20,14 +20,12 @@ use crate::dns::reverse::{ReverseError, ReverseNetworks};
 use crate::health::HealthConfig;
 use crate::name::DomainName;
 use crate::registry::guard::GuardConfig;
+use crate::registry::policy::MAX_TTL;
 use crate::registry::table::TableConfig;
 use crate::time::TimeSpan;
 
 /// The directory of static zones that is read when it's there and none is named.
 const DEFAULT_ZONES: &str = "zones";
-
-/// Longest TTL that may be set: what a client holds that long can't be withdrawn sooner.
-const MAX_TTL: Duration = Duration::from_secs(3600);
 
 /// Longest time that leases may be held.
 const MAX_HOLD: Duration = Duration::from_secs(600);
@@ -174,11 +172,10 @@ impl Config {
     }
 
     fn from_parts(settings: Settings, zone: DomainName, limits: Limits) -> Self {
-        let guard = GuardConfig::default();
         let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        let seconds = |span: Option<TimeSpan>, default| {
-            span.map_or(Duration::from_secs(default), |span| span.0)
-        };
+        let table = TableConfig::default();
+        let guard = table.guard;
+        let span = |span: Option<TimeSpan>, default| span.map_or(default, |span| span.0);
         Self {
             dns: settings.dns.unwrap_or_else(|| vec![local(8053)]),
             http: settings.http.unwrap_or_else(|| local(8054)),
@@ -199,11 +196,15 @@ impl Config {
                 settings.chaos.unwrap_or(false),
             ),
             table: TableConfig {
-                ttl: seconds(settings.ttl, 5),
-                negative_ttl: seconds(settings.negative_ttl, 2),
-                max_instances: settings.max_instances.unwrap_or(1_000_000),
+                ttl: span(settings.ttl, table.ttl),
+                negative_ttl: span(settings.negative_ttl, table.negative_ttl),
+                max_instances: settings.max_instances.unwrap_or(table.max_instances),
+                max_instances_per_service: settings
+                    .max_instances_per_service
+                    .unwrap_or(table.max_instances_per_service),
+                max_services: settings.max_services.unwrap_or(table.max_services),
                 guard: GuardConfig {
-                    hold: settings.guard_hold.map_or(guard.hold, |span| span.0),
+                    hold: span(settings.guard_hold, guard.hold),
                     share: settings.guard_share.unwrap_or(guard.share),
                     least: settings.guard_least.unwrap_or(guard.least),
                 },

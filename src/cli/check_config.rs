@@ -59,6 +59,9 @@ fn print(config: &Config, out: &mut impl Write) -> std::io::Result<()> {
     writeln!(out, "chaos = {}", config.identity.chaos())?;
     writeln!(out, "answer_cache = {}", answer_cache / MIB)?;
     writeln!(out, "max_instances = {}", config.table.max_instances)?;
+    let most = config.table.max_instances_per_service;
+    writeln!(out, "max_instances_per_service = {most}")?;
+    writeln!(out, "max_services = {}", config.table.max_services)?;
     let guard = config.table.guard;
     writeln!(out, "guard_hold = \"{}\"", TimeSpan(guard.hold))?;
     writeln!(out, "guard_share = {}", guard.share)?;

@@ -115,6 +115,12 @@ pub struct Settings {
     /// Most instances; more are refused with 429 [default: 1000000]
     #[arg(long, env = "NAMEBEAT_MAX_INSTANCES", value_name = "N")]
     pub max_instances: Option<usize>,
+    /// Most instances of one service; more are refused with 429 [default: 10000]
+    #[arg(long, env = "NAMEBEAT_MAX_INSTANCES_PER_SERVICE", value_name = "N")]
+    pub max_instances_per_service: Option<usize>,
+    /// Most services; more are refused with 429 [default: 1000000]
+    #[arg(long, env = "NAMEBEAT_MAX_SERVICES", value_name = "N")]
+    pub max_services: Option<usize>,
     /// Most health probes under way at once, 1 to 10000 [default: 256]
     #[arg(long, env = "NAMEBEAT_CHECK_CONCURRENCY", value_name = "N")]
     pub check_concurrency: Option<usize>,
@@ -181,6 +187,10 @@ impl Settings {
             chaos: self.chaos.or(lower.chaos),
             answer_cache: self.answer_cache.or(lower.answer_cache),
             max_instances: self.max_instances.or(lower.max_instances),
+            max_instances_per_service: self
+                .max_instances_per_service
+                .or(lower.max_instances_per_service),
+            max_services: self.max_services.or(lower.max_services),
             check_concurrency: self.check_concurrency.or(lower.check_concurrency),
             trace_queries: self.trace_queries.or(lower.trace_queries),
             allow_unprotected_api: self.allow_unprotected_api.or(lower.allow_unprotected_api),

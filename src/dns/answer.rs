@@ -20,7 +20,6 @@ use super::query::{CLASS_IN, Echo, FoldedName, Query, Unanswerable, fold_questio
 use super::resolve::{Resolver, resolve};
 use super::rr::RecordType;
 use super::store::{Held, ZoneStore};
-use super::zones::Zones;
 use crate::registry::Registry;
 use crate::time::Moment;
 
@@ -266,7 +265,17 @@ impl Authority {
                 rcode: Rcode::BADCOOKIE,
                 error: None,
             },
-            Ok(query) => self.look_up(zones, query, qname, now, rng, &mut basis),
+            Ok(query) => {
+                let resolver = Resolver {
+                    zones,
+                    directory: self.registry.directory(),
+                    now,
+                    class: room.class,
+                    rng,
+                    basis: &mut basis,
+                };
+                self.look_up(query, qname, resolver)
+            }
         };
         let frame = Frame {
             class: query.as_ref().map_or(CLASS_IN, |query| query.qclass),
@@ -293,21 +302,19 @@ impl Authority {
 
     fn look_up<'z>(
         &self,
-        zones: &'z Zones,
         query: &Query<'_>,
         qname: &FoldedName,
-        now: Moment,
-        rng: &mut fastrand::Rng,
-        basis: &mut Basis,
+        resolver: Resolver<'z, '_>,
     ) -> Outcome<'z> {
         if query.qclass == CLASS_CH
             && let Some(set) = self.identity.chaos_records(qname.as_wire(), query.qtype)
         {
             // The cache is asked in class IN alone.
-            basis.discard();
+            resolver.basis.discard();
             return Outcome::Hit {
                 answer: vec![std::borrow::Cow::Owned(set)],
                 additional: Vec::new(),
+                error: None,
             };
         }
         if query.qclass != CLASS_IN {
@@ -318,13 +325,6 @@ impl Authority {
             let text = "zone transfers are not offered";
             return Outcome::refused(Rcode::REFUSED, ExtendedError::NOT_SUPPORTED, text);
         }
-        let resolver = Resolver {
-            zones,
-            directory: self.registry.directory(),
-            now,
-            rng,
-            basis,
-        };
         resolve(resolver, qname.as_wire(), query.qtype)
     }
 

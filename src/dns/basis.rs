@@ -4,8 +4,8 @@
 //! something in the answer would change by itself: a TTL that its lease no longer
 //! covers, a lease that ends. An answer may be given again while the views stand
 //! and that moment hasn't come. One that was made from what is found across
-//! services may be given again while nothing at all is published. What depends on
-//! anything else, or has a name of which there's no end, is marked as not to be kept.
+//! services may be given again while nothing at all is published, and one that was
+//! made for a class of clients to that class. What depends on anything else, or has a name of which there's no end, is marked as not to be kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +29,8 @@ pub struct Basis {
     views_suffice: bool,
     /// Whether it was made from what is found across services.
     is_of_all: bool,
+    /// Whether it was made for a class of clients.
+    is_of_class: bool,
 }
 
 /// A view as it was when it was read.
@@ -63,6 +65,7 @@ impl Default for Basis {
             is_kept: true,
             views_suffice: true,
             is_of_all: false,
+            is_of_class: false,
         }
     }
 }
@@ -97,6 +100,11 @@ impl Basis {
         self.is_of_all = true;
     }
 
+    /// Notes that the answer is made for clients of one class.
+    pub fn read_class(&mut self) {
+        self.is_of_class = true;
+    }
+
     /// Notes that the answer changes by itself at `moment`.
     pub fn changes_at(&mut self, moment: Moment) {
         self.until = self.until.min(moment);
@@ -124,6 +132,11 @@ impl Basis {
     /// Whether it holds only while nothing is published.
     pub(super) fn is_of_all(&self) -> bool {
         self.is_of_all
+    }
+
+    /// Whether clients of other classes have another answer.
+    pub(super) fn is_of_class(&self) -> bool {
+        self.is_of_class
     }
 
     /// The views it was made from, the one of the name asked for first.

@@ -17,7 +17,6 @@
 //!
 //! [RFC 6763]: https://www.rfc-editor.org/rfc/rfc6763
 
-use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use super::discovery::{Registered, nobody};
@@ -63,10 +62,7 @@ impl Registered<'_> {
         let ttl = Ttl::from_duration(self.negative_ttl);
         match qtype {
             _ if targets.is_empty() => Step::no_data(),
-            RecordType::PTR => Step::Records {
-                sets: vec![Cow::Owned(pointer_set(qname, ttl, &targets))],
-                additional: Vec::new(),
-            },
+            RecordType::PTR => Step::record_set(pointer_set(qname, ttl, &targets)),
             _ => Step::any(qname, ttl),
         }
     }
@@ -84,10 +80,7 @@ impl Registered<'_> {
                 // Seconds of an hour are far from the limit.
                 let ttl = Ttl::from_secs(FIXED_TTL).unwrap_or(Ttl::ZERO);
                 let targets = [self.zone.clone()];
-                Step::Records {
-                    sets: vec![Cow::Owned(pointer_set(qname, ttl, &targets))],
-                    additional: Vec::new(),
-                }
+                Step::record_set(pointer_set(qname, ttl, &targets))
             }
             RecordType::ANY => Step::any(qname, Ttl::from_duration(self.negative_ttl)),
             _ => {
@@ -122,7 +115,7 @@ impl Registered<'_> {
         };
         // SRV of a service doesn't depend on who else is of that kind.
         let is_settled = match of_service {
-            Step::NxDomain => qtype == RecordType::PTR,
+            Step::NxDomain | Step::Absent { .. } => qtype == RecordType::PTR,
             Step::NoData { .. } => qtype != RecordType::ANY,
             _ => true,
         };
@@ -130,7 +123,8 @@ impl Registered<'_> {
             return of_service;
         }
         match (self.kind(transport, name, qname, qtype), of_service) {
-            (Step::NxDomain | Step::NoData { .. }, of_service @ Step::NoData { .. }) => of_service,
+            (Step::NxDomain | Step::NoData { .. }, of_service @ Step::NoData { .. })
+            | (Step::NxDomain, of_service @ Step::Absent { .. }) => of_service,
             (of_kind, _) => of_kind,
         }
     }

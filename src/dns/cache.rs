@@ -12,7 +12,8 @@
 //!
 //! A body that is whole serves every client it's short enough for. One that was
 //! shortened is kept beside it, by the room it was made for and, when answers had
-//! to be cut, by the class of clients.
+//! to be cut, by the part that clients have. So is one with a subset that a policy
+//! has (`max_answers`), by the class of clients.
 //!
 //! What is kept is bounded in octets, all overhead included. When that is used
 //! up, a hand goes round over the entries and takes out those that weren't asked
@@ -70,12 +71,22 @@ pub(super) struct Cache {
     ahead: Vec<u64>,
 }
 
-/// What a shortened answer was made for.
+/// What an answer was made for that doesn't serve everybody.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 struct Shortened {
     space: u16,
-    /// Given when the answer was cut.
-    class: Option<ClientClass>,
+    clients: Clients,
+}
+
+/// The clients with that much space whom an answer serves.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Clients {
+    /// All: it has everything that was asked for.
+    All,
+    /// Those who have that part of what was cut.
+    OfPart(u8),
+    /// Those of a class, where a service's policy has a limit of answers.
+    OfClass(ClientClass),
 }
 
 /// One answer, in two lines of memory and its octets.
@@ -188,10 +199,15 @@ impl Cache {
         if self.shortened == 0 {
             return None;
         }
-        [None, Some(room.class)].into_iter().find_map(|class| {
-            let space = saturated(room.space);
-            self.place(question, Some(Shortened { space, class }), at)
-        })
+        let space = saturated(room.space);
+        let clients = [
+            Clients::All,
+            Clients::OfPart(room.class.part()),
+            Clients::OfClass(room.class),
+        ];
+        clients
+            .into_iter()
+            .find_map(|clients| self.place(question, Some(Shortened { space, clients }), at))
     }
 
     /// Where the answer is; one that doesn't hold any more goes.
@@ -230,13 +246,14 @@ impl Cache {
             return;
         }
         let shortened = match draft.head.extent {
+            _ if basis.is_of_class() => Some(Clients::OfClass(room.class)),
             Extent::Whole => None,
-            Extent::Essential => Some(None),
-            Extent::Cut => Some(Some(room.class)),
+            Extent::Essential => Some(Clients::All),
+            Extent::Cut => Some(Clients::OfPart(room.class.part())),
         }
-        .map(|class| Shortened {
+        .map(|clients| Shortened {
             space: saturated(room.space),
-            class,
+            clients,
         });
         let turns = draft.turns.as_flattened();
         let hash = self.hash(question, shortened);

@@ -56,17 +56,26 @@ pub(super) struct Room {
     pub class: ClientClass,
 }
 
-/// One of 256 kinds of clients, each of which has its own part of an answer that
-/// is too long for it: few enough that each part can be kept ready, enough that
-/// together they hold every record.
+/// One of 65 536 kinds of clients, each of which has its own subset of a service
+/// whose policy has a limit of answers (`max_answers`): enough that together they
+/// hold every instance, even where each has one of thousands.
+///
+/// Of an answer that is too long for a client each of 256 kinds has its own
+/// [part](ClientClass::part): few enough that each part can be kept ready, enough
+/// that together they hold every record.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(super) struct ClientClass(u8);
+pub(super) struct ClientClass(u16);
 
 impl ClientClass {
     /// The class of a client, the same in every server and forever.
     pub(super) fn of(address: IpAddr) -> Self {
         let hash = foldhash::quality::FixedState::default().hash_one(address.to_canonical());
-        Self(hash as u8)
+        Self(hash as u16)
+    }
+
+    /// Which of 256 parts of a long answer it has.
+    pub(super) fn part(self) -> u8 {
+        self.0 as u8
     }
 }
 
@@ -142,7 +151,8 @@ struct Writer<'a> {
     serial_at: Option<u16>,
     is_answer: bool,
     extent: Extent,
-    client_class: ClientClass,
+    /// The part that the client has when there's too much.
+    part: u8,
     /// The class of all records.
     class: u16,
     /// Octets before the body: header and question.
@@ -171,7 +181,7 @@ impl<'a> Writer<'a> {
             serial_at: None,
             is_answer: true,
             extent: Extent::Whole,
-            client_class: class,
+            part: class.part(),
             class: frame.class,
             base,
             limit: space.saturating_sub(base + reason),
@@ -213,7 +223,7 @@ impl<'a> Writer<'a> {
     fn stable_subset(&mut self, set: &'a RrSet) -> usize {
         let rank = foldhash::quality::FixedState::default();
         let mut ranked: Vec<(u64, usize)> = (0..set.len())
-            .map(|index| (rank.hash_one((self.client_class, set.rdata(index))), index))
+            .map(|index| (rank.hash_one((self.part, set.rdata(index))), index))
             .collect();
         ranked.sort_unstable();
         ranked

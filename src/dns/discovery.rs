@@ -1,18 +1,22 @@
 //! The discovery zone: names answered from the registry.
 //!
 //! A name exists as soon as a registered instance reaches it, listed or not
-//! (promise 5); what is answered there comes from the listed ones alone. The
-//! zone's SOA is made here, too: its serial is the registry's revision.
+//! (promise 5), and that of a service as soon as something is set of it; what is
+//! answered there comes from the listed ones alone, unless the service's
+//! [policy](super::settings) says otherwise. The zone's SOA is made here, too: its
+//! serial is the registry's revision.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use super::basis::Basis;
+use super::compose::ClientClass;
 use super::message::ExtendedError;
 use super::owner::{Owner, Selection};
 use super::records::{Maker, Source, own_name};
 use super::rr::{RecordType, RrSet, Varies};
 use super::step::Step;
+use super::subset::Limit;
 use super::ttl::Ttl;
 use crate::name::{DomainName, Labels};
 use crate::registry::directory::Directory;
@@ -33,6 +37,8 @@ pub struct Registered<'a> {
     pub directory: &'a Directory,
     /// The moment the question is answered at.
     pub now: Moment,
+    /// The class of the client that asks.
+    pub(super) class: ClientClass,
     /// Draws orders.
     pub rng: &'a mut fastrand::Rng,
     /// Notes what the answer is made from.
@@ -58,16 +64,12 @@ impl Registered<'_> {
                 service,
                 selection: Selection::Transport(transport),
             } => self.kind_or_service(transport, service, qname, qtype),
-            Owner::Instance { service, id } => {
-                let view = self.basis.view(self.directory, service);
-                match view
-                    .as_deref()
-                    .and_then(|view| Some((view, view.member(id)?)))
-                {
-                    Some((view, member)) => self.instance(view, member, qname, qtype),
-                    None => Step::NxDomain,
-                }
-            }
+            Owner::Config(service) => self.config(service, qname, qtype),
+            Owner::GrpcConfig(service) => self.grpc_config(service, qname, qtype),
+            Owner::Instance { service, id } => match self.basis.view(self.directory, service) {
+                Some(view) => self.instance(&view, id, qname, qtype),
+                None => Step::NxDomain,
+            },
             Owner::Service { service, selection } => {
                 if selection.has_no_end() {
                     self.basis.discard();
@@ -88,25 +90,41 @@ impl Registered<'_> {
         qname: &DomainName,
         qtype: RecordType,
     ) -> Step<'static> {
+        if let Some(denied) = self.denied(view) {
+            return denied;
+        }
         let reached: Vec<&Member> = view
             .members
             .iter()
             .filter(|member| selection.is_reached_by(member.instance()))
             .collect();
-        if reached.is_empty() {
-            return Step::NxDomain;
+        let is_whole = *selection == Selection::All;
+        if reached.is_empty() && !is_whole {
+            return Step::absent(view.negative_ttl);
+        }
+        if is_whole && let Some(fixed) = Self::fixed_strings(view, qname, qtype) {
+            return fixed;
         }
         let selected = reached
             .iter()
             .copied()
             .filter(|member| selection.selects(member.instance()));
-        let source = Source::listed(view.ttl, selected.clone(), self.now, self.basis);
-        if source.is_empty() && selected.clone().next().is_some() {
-            return nobody(view.negative_ttl, selected, self.now, self.basis);
+        let mut source = Source::listed(view.ttl, selected.clone(), self.now, self.basis);
+        if source.is_empty() && (is_whole || selected.clone().next().is_some()) {
+            match self.unlisted(view, selected.clone()) {
+                Some(unlisted) => source = unlisted,
+                None => return nobody(view.negative_ttl, selected, self.now, self.basis),
+            }
         }
-        if selection.is_srv_only() && !matches!(qtype, RecordType::SRV | RecordType::ANY) {
-            return Step::no_data();
+        let is_srv = matches!(qtype, RecordType::SRV | RecordType::ANY);
+        if selection.is_srv_only() && !is_srv || is_whole && Self::is_untold(view, qtype) {
+            return Step::no_data_for(view.negative_ttl);
         }
+        let most = view.settings.policy().and_then(|policy| policy.max_answers);
+        source.limit = most.map(|most| Limit {
+            most: most.into(),
+            class: self.class,
+        });
         self.records(view, &source, qname, qtype, |member| {
             selection.port(member.instance())
         })
@@ -116,14 +134,23 @@ impl Registered<'_> {
     fn instance(
         &mut self,
         view: &ServiceView,
-        member: &Member,
+        id: &str,
         qname: &DomainName,
         qtype: RecordType,
     ) -> Step<'static> {
-        let source = Source::own_name(view.ttl, member, self.now, self.basis);
+        if let Some(denied) = self.denied(view) {
+            return denied;
+        }
+        let Some(member) = view.member(id) else {
+            return Step::absent(view.negative_ttl);
+        };
+        let mut source = Source::own_name(view.ttl, member, self.now, self.basis);
         if source.is_empty() {
             let member = std::iter::once(member);
-            return nobody(view.negative_ttl, member, self.now, self.basis);
+            match self.unlisted(view, member.clone()) {
+                Some(unlisted) => source = unlisted,
+                None => return nobody(view.negative_ttl, member, self.now, self.basis),
+            }
         }
         self.records(view, &source, qname, qtype, |member| member.instance().port)
     }
@@ -144,40 +171,47 @@ impl Registered<'_> {
         };
         let set = match qtype {
             // One between names that exist, with nobody selected there.
-            _ if source.is_empty() => return Step::no_data(),
+            _ if source.is_empty() => return Step::no_data_for(view.negative_ttl),
             RecordType::A | RecordType::AAAA => source.addresses(qname.clone(), qtype, &mut maker),
             RecordType::TXT => source.txt(qname.clone(), &mut maker),
             RecordType::SRV => {
                 let (set, members) = source.srv(qname.clone(), self.zone, port, &mut maker);
                 for member in members.into_iter().take(MAX_TARGETS) {
-                    additional.extend(self.glue(view.ttl, member));
+                    additional.extend(self.glue(view.ttl, member, source.error.is_some()));
                 }
                 set
             }
             RecordType::ANY => return Step::any(qname, Ttl::from_duration(view.ttl)),
-            _ => return Step::no_data(),
+            _ => return Step::no_data_for(view.negative_ttl),
         };
         if set.is_empty() {
-            return Step::NoData {
-                error: None,
-                negative_ttl: Some(view.negative_ttl),
-            };
+            return Step::no_data_for(view.negative_ttl);
         }
         Step::Records {
             sets: vec![Cow::Owned(set)],
             additional,
+            error: source.error.clone(),
         }
     }
 
     /// The addresses of an SRV's target, when that is the instance's own name.
-    fn glue(&mut self, ttl: Duration, member: &Member) -> Vec<Cow<'static, RrSet>> {
+    /// One that isn't listed has its own ones when it's answered for want of others.
+    fn glue(
+        &mut self,
+        ttl: Duration,
+        member: &Member,
+        is_unlisted: bool,
+    ) -> Vec<Cow<'static, RrSet>> {
         let Some(name) = own_name(member, self.zone)
             .ok()
             .filter(|_| member.host_name().is_none())
         else {
             return Vec::new();
         };
-        let source = Source::own_name(ttl, member, self.now, self.basis);
+        let source = match is_unlisted {
+            true => Source::unlisted(ttl, std::iter::once(member), self.now, self.basis),
+            false => Source::own_name(ttl, member, self.now, self.basis),
+        };
         let mut maker = Maker {
             rng: &mut *self.rng,
             basis: &mut *self.basis,
@@ -198,6 +232,21 @@ pub(super) fn nobody<'a>(
     now: Moment,
     basis: &mut Basis,
 ) -> Step<'static> {
+    Step::NoData {
+        error: Some(ExtendedError {
+            code: ExtendedError::OTHER,
+            text: tally(members, now, basis).to_string(),
+        }),
+        negative_ttl: Some(negative_ttl),
+    }
+}
+
+/// Counts members for the reason why they aren't listed.
+pub(super) fn tally<'a>(
+    members: impl Iterator<Item = &'a Member> + Clone,
+    now: Moment,
+    basis: &mut Basis,
+) -> Tally {
     // The reason changes when a lease ends, too.
     let leases = members
         .clone()
@@ -205,14 +254,7 @@ pub(super) fn nobody<'a>(
     if let Some(first) = leases.min() {
         basis.ttl_holds(now, Ttl::ZERO, first);
     }
-    let tally: Tally = ServiceView::tally(members, now);
-    Step::NoData {
-        error: Some(ExtendedError {
-            code: ExtendedError::OTHER,
-            text: tally.to_string(),
-        }),
-        negative_ttl: Some(negative_ttl),
-    }
+    ServiceView::tally(members, now)
 }
 
 /// The fixed part of the discovery zone's SOA ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035) §3.3.13).

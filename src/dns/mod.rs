@@ -5,7 +5,7 @@
 //!                                           │ miss     ▲
 //!                                           ▼          │
 //!                                        resolve ─▶ compose
-//!                                           ├▶ discovery (owner, records, browse) ◀─ registry
+//!                                           ├▶ discovery (owner, records, subset, browse, settings) ◀─ registry
 //!                                           ├▶ reverse ◀─ registry
 //!                                           └▶ zones (zone, master)
 //! ```
@@ -78,9 +78,11 @@ pub mod reverse;
 pub mod rr;
 mod schema;
 pub mod service;
+mod settings;
 mod step;
 pub mod store;
 pub mod stream;
+mod subset;
 pub mod text;
 pub mod ttl;
 pub mod udp;

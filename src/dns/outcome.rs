@@ -20,6 +20,8 @@ pub(super) enum Outcome<'z> {
         answer: RrSets<'z>,
         /// Addresses of names in them; help, not part of the answer.
         additional: RrSets<'z>,
+        /// What there is to say of them.
+        error: Option<ExtendedError>,
     },
     /// The name exists, but not the type ([RFC 2308](https://www.rfc-editor.org/rfc/rfc2308) §2.2).
     NoData {
@@ -36,6 +38,8 @@ pub(super) enum Outcome<'z> {
         aliases: RrSets<'z>,
         /// SOA of the zone.
         soa: RrSets<'z>,
+        /// Why it's said of a service that is registered.
+        error: Option<ExtendedError>,
     },
     /// Another server's zone ([RFC 1034](https://www.rfc-editor.org/rfc/rfc1034) §4.3.2, step 3b).
     Referral {
@@ -77,6 +81,15 @@ pub(super) struct Sections<'a, 'z> {
 }
 
 impl<'z> Outcome<'z> {
+    /// Aliases alone: where they lead is another server's to tell, or nowhere.
+    pub(super) fn aliases(answer: RrSets<'z>) -> Self {
+        Self::Hit {
+            answer,
+            additional: Vec::new(),
+            error: None,
+        }
+    }
+
     /// A refusal without records.
     pub(super) fn refused(rcode: Rcode, code: u16, text: &str) -> Self {
         Self::Refused {
@@ -113,16 +126,21 @@ impl<'z> Outcome<'z> {
     /// The reason that goes into OPT.
     pub(super) fn extended_error(&self) -> Option<&ExtendedError> {
         match self {
-            Self::NoData { error, .. } | Self::Refused { error, .. } => error.as_ref(),
-            _ => None,
+            Self::Hit { error, .. }
+            | Self::NoData { error, .. }
+            | Self::NxDomain { error, .. }
+            | Self::Refused { error, .. } => error.as_ref(),
+            Self::Referral { .. } | Self::YxDomain { .. } => None,
         }
     }
 
     /// The three sections.
     pub(super) fn sections(&self) -> Sections<'_, 'z> {
         let (answer, authority, additional): (&[_], &[_], &[_]) = match self {
-            Self::Hit { answer, additional } => (answer, &[], additional),
-            Self::NoData { aliases, soa, .. } | Self::NxDomain { aliases, soa } => {
+            Self::Hit {
+                answer, additional, ..
+            } => (answer, &[], additional),
+            Self::NoData { aliases, soa, .. } | Self::NxDomain { aliases, soa, .. } => {
                 (aliases, soa, &[])
             }
             Self::Referral { aliases, ns, glue } => (aliases, ns, glue),

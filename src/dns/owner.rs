@@ -10,6 +10,8 @@
 //! V.K.tag.S.Z                  instances whose tag K is V; pairs chain to the left
 //! 1.4.version.S.Z              version 1.4 and every 1.4.x
 //! L.locality.S.Z               instances in L
+//! _config.S.Z                  configuration values of the service
+//! _grpc_config.S.Z             gRPC's service config
 //! _services._dns-sd._udp.Z     kinds of instances, for browsing (RFC 6763 §9)
 //! _P._tcp.Z   _P._udp.Z        instances of a kind: with port P or protocol P
 //! I._P._tcp.Z I._P._udp.Z      one instance, for what it has of that kind
@@ -53,6 +55,10 @@ pub enum Owner<'a> {
         /// The instance's id.
         id: &'a str,
     },
+    /// `_config.S.Z`: configuration values of a service.
+    Config(&'a str),
+    /// `_grpc_config.S.Z`: gRPC's service config of a service.
+    GrpcConfig(&'a str),
     /// `_services._dns-sd._udp.Z`: the kinds of what is registered.
     Kinds,
     /// `b._dns-sd._udp.Z`, `db` and `lb`: the zone to browse in. An instance of kind
@@ -174,6 +180,8 @@ impl<'a> Owner<'a> {
             [parts @ .., "version"] => Selection::Version(parts.to_vec()),
             ["locality"] => Selection::Between(Between::Locality),
             [locality, "locality"] => Selection::Locality(locality),
+            ["_config"] => return Self::Config(service),
+            ["_grpc_config"] => return Self::GrpcConfig(service),
             [label] => match transport_of(label) {
                 Some(transport) => Selection::Between(Between::Transport(transport)),
                 None => return Self::Instance { service, id: label },

@@ -15,7 +15,6 @@
 //! cut silently. Looking at a service is looking through its members, as it is for
 //! its own name.
 
-use std::borrow::Cow;
 use std::hash::Hash;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -105,10 +104,7 @@ impl Registered<'_> {
         // One that moves between services may have been met in both.
         targets.sort_unstable();
         targets.dedup();
-        Step::Records {
-            sets: vec![Cow::Owned(pointer_set(name.owner, ttl, &targets))],
-            additional: Vec::new(),
-        }
+        Step::record_set(pointer_set(name.owner, ttl, &targets))
     }
 
     /// NODATA, with the reason why nobody is listed unless there are too many.

@@ -14,7 +14,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::basis::Basis;
+use super::message::ExtendedError;
 use super::rr::{RecordType, RrSet, Varies};
+use super::subset::Limit;
 use super::ttl::Ttl;
 use crate::name::{DomainName, NameError};
 use crate::registry::view::Member;
@@ -31,6 +33,10 @@ pub(super) struct Source<'a> {
     pub members: Vec<(&'a Member, Duration)>,
     /// The moment they were taken at.
     pub now: Moment,
+    /// Most records that a set has, if that is limited.
+    pub limit: Option<Limit>,
+    /// What there is to say of them; nothing when they're listed.
+    pub error: Option<ExtendedError>,
 }
 
 /// What making records takes beside instances: random numbers, and a note of
@@ -68,6 +74,19 @@ impl<'a> Source<'a> {
         Self::new(ttl, answered.into_iter().collect(), now, basis)
     }
 
+    /// Takes those of `members` that serve while nobody is listed.
+    pub(super) fn unlisted(
+        ttl: Duration,
+        members: impl Iterator<Item = &'a Member>,
+        now: Moment,
+        basis: &mut Basis,
+    ) -> Self {
+        let members = members
+            .filter_map(|member| Some((member, member.serves_for(now)?)))
+            .collect();
+        Self::new(ttl, members, now, basis)
+    }
+
     fn new(
         ttl: Duration,
         members: Vec<(&'a Member, Duration)>,
@@ -80,7 +99,13 @@ impl<'a> Source<'a> {
         if let Some(first) = members.iter().map(|(_, left)| *left).min() {
             basis.ttl_holds(now, Ttl::ZERO, first);
         }
-        Self { ttl, members, now }
+        Self {
+            ttl,
+            members,
+            now,
+            limit: None,
+            error: None,
+        }
     }
 
     /// Whether there is nobody to answer with.
@@ -103,11 +128,21 @@ impl<'a> Source<'a> {
             .iter()
             .filter(has_some)
             .any(|(member, _)| member.instance().weight != 0);
-        let drawn = self
-            .members
-            .iter()
-            .filter(has_some)
-            .filter(|(member, _)| !weight_counts || member.instance().weight != 0);
+        let counts = |member: &Member| !weight_counts || member.instance().weight != 0;
+        let of_those = self.members.iter().filter(|(member, _)| counts(member));
+        let subset = self.limit.and_then(|limit| {
+            let members = of_those.clone().map(|(member, _)| *member);
+            limit.addresses(members, of_family)
+        });
+        if subset.is_some() {
+            maker.basis.read_class();
+        }
+        let of_family = |ip: &IpAddr| {
+            let is_chosen = |subset: &HashSet<IpAddr, _>| subset.contains(ip);
+            of_family(ip) && subset.as_ref().is_none_or(is_chosen)
+        };
+        let has_some = |(member, _): &&(&Member, Duration)| member.addresses.iter().any(of_family);
+        let drawn = of_those.filter(has_some);
         let ttl = self.ttl_over(drawn.clone().map(|(_, left)| *left), maker.basis);
         let mut set = RrSet::new(owner, rtype, ttl);
         // One draw an instance: its addresses share it, however many they are,
@@ -159,8 +194,8 @@ impl<'a> Source<'a> {
         port: impl Fn(&Member) -> u16,
         maker: &mut Maker<'_>,
     ) -> (RrSet, Vec<&'a Member>) {
-        let mut set = RrSet::new(owner, RecordType::SRV, self.ttl_of_all(maker.basis));
-        let mut order: Vec<&'a Member> = self.members.iter().map(|(member, _)| *member).collect();
+        let (mut order, ttl) = self.chosen(maker.basis);
+        let mut set = RrSet::new(owner, RecordType::SRV, ttl);
         maker.rng.shuffle(&mut order);
         let few = order.len() <= FEW;
         let mut seen: HashSet<Vec<u8>, Seeded> = HashSet::default();
@@ -190,8 +225,8 @@ impl<'a> Source<'a> {
 
     /// TXT of each instance, one record an instance.
     pub(super) fn txt(&self, owner: DomainName, maker: &mut Maker<'_>) -> RrSet {
-        let mut set = RrSet::new(owner, RecordType::TXT, self.ttl_of_all(maker.basis));
-        let mut order: Vec<&Member> = self.members.iter().map(|(member, _)| *member).collect();
+        let (mut order, ttl) = self.chosen(maker.basis);
+        let mut set = RrSet::new(owner, RecordType::TXT, ttl);
         maker.rng.shuffle(&mut order);
         for member in order {
             // Each holds the instance's id, so no two are equal.
@@ -201,8 +236,16 @@ impl<'a> Source<'a> {
         set
     }
 
-    fn ttl_of_all(&self, basis: &mut Basis) -> Ttl {
-        self.ttl_over(self.members.iter().map(|(_, left)| *left), basis)
+    /// The members that have a record each, and its TTL.
+    fn chosen(&self, basis: &mut Basis) -> (Vec<&'a Member>, Ttl) {
+        let mut members = self.members.clone();
+        if let Some(limit) = self.limit
+            && limit.cut(&mut members)
+        {
+            basis.read_class();
+        }
+        let ttl = self.ttl_over(members.iter().map(|(_, left)| *left), basis);
+        (members.into_iter().map(|(member, _)| member).collect(), ttl)
     }
 
     fn ttl_over(&self, left: impl Iterator<Item = Duration>, basis: &mut Basis) -> Ttl {

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::basis::Basis;
+use super::compose::ClientClass;
 use super::discovery::Registered;
 use super::message::{ExtendedError, Rcode};
 use super::outcome::{Outcome, RrSets};
@@ -36,6 +37,8 @@ pub(super) struct Resolver<'z, 'a> {
     pub directory: &'a Directory,
     /// The moment of the question.
     pub now: Moment,
+    /// The client's class.
+    pub class: ClientClass,
     /// Draws the order of records.
     pub rng: &'a mut fastrand::Rng,
     /// Notes what the answer is made from.
@@ -64,10 +67,7 @@ pub(super) fn resolve<'z>(
                 return Outcome::refused(Rcode::REFUSED, code, text);
             }
             // The rest of the chain is another server's to tell.
-            return Outcome::Hit {
-                answer: aliases,
-                additional: Vec::new(),
-            };
+            return Outcome::aliases(aliases);
         };
         if !matches!(zone, Closest::Static(_)) && !resolver.directory.is_loaded() {
             // Nothing can be said yet of what was registered before a restart.
@@ -80,10 +80,7 @@ pub(super) fn resolve<'z>(
                 seen.push(name);
                 let target = target.folded();
                 if seen.contains(&target) || seen.len() > MAX_ALIASES {
-                    return Outcome::Hit {
-                        answer: aliases,
-                        additional: Vec::new(),
-                    };
+                    return Outcome::aliases(aliases);
                 }
                 name = target;
             }
@@ -151,6 +148,7 @@ impl<'z> Resolver<'z, '_> {
             negative_ttl,
             directory: self.directory,
             now: self.now,
+            class: self.class,
             rng: self.rng,
             basis: self.basis,
         }
@@ -162,6 +160,7 @@ impl<'z> Resolver<'z, '_> {
             return Step::Records {
                 sets: vec![soa],
                 additional: Vec::new(),
+                error: None,
             };
         }
         zone.statics
@@ -181,12 +180,14 @@ impl<'z> Resolver<'z, '_> {
             Step::Records {
                 sets,
                 mut additional,
+                error,
             } => {
                 additional.extend(self.addresses_of_targets(&sets, &additional));
                 append(&mut aliases, sets);
                 Outcome::Hit {
                     answer: aliases,
                     additional,
+                    error,
                 }
             }
             Step::NoData {
@@ -203,6 +204,15 @@ impl<'z> Resolver<'z, '_> {
             Step::NxDomain => Outcome::NxDomain {
                 aliases,
                 soa: vec![self.soa(zone, None)],
+                error: None,
+            },
+            Step::Absent {
+                error,
+                negative_ttl,
+            } => Outcome::NxDomain {
+                aliases,
+                soa: vec![self.soa(zone, Some(negative_ttl))],
+                error,
             },
             Step::Referral { ns, glue } => Outcome::Referral { aliases, ns, glue },
             Step::TooLong { sets } => {
@@ -211,10 +221,7 @@ impl<'z> Resolver<'z, '_> {
             }
             Step::Failed(text) => Outcome::refused(Rcode::SERVFAIL, ExtendedError::OTHER, text),
             // The loop above follows every alias.
-            Step::Alias { sets, .. } => Outcome::Hit {
-                answer: sets,
-                additional: Vec::new(),
-            },
+            Step::Alias { sets, .. } => Outcome::aliases(sets),
         }
     }
 
@@ -345,12 +352,14 @@ fn static_step<'z>(
         Lookup::Found { rrset, wildcard } => Step::Records {
             sets: vec![owned_by(rrset, name, wildcard)],
             additional: Vec::new(),
+            error: None,
         },
         Lookup::Any { rrsets, wildcard } => match rrsets {
             // Beside an alias nothing may be made up (RFC 8482 §4.2).
             [alias] if alias.rtype == RecordType::CNAME => Step::Records {
                 sets: vec![owned_by(alias, name, wildcard)],
                 additional: Vec::new(),
+                error: None,
             },
             _ => Step::any(
                 name,
@@ -419,6 +428,7 @@ fn below_dname<'z>(dname: &'z RrSet, name: &DomainName, qtype: RecordType) -> St
         RecordType::CNAME => Step::Records {
             sets,
             additional: Vec::new(),
+            error: None,
         },
         _ => Step::Alias { sets, target },
     }

@@ -29,6 +29,7 @@ fn answer(zone: &str, name: &str, qtype: RecordType) -> (Vec<String>, Vec<String
         zones: &zones,
         directory: &Directory::default(),
         now: Clock::start().now(),
+        class: ClientClass::of([192, 0, 2, 1].into()),
         rng: &mut fastrand::Rng::with_seed(1),
         basis: &mut Basis::default(),
     };

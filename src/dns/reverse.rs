@@ -237,6 +237,7 @@ impl ReverseZone {
         Step::Records {
             sets: vec![set],
             additional: Vec::new(),
+            error: None,
         }
     }
 

@@ -17,6 +17,8 @@ pub enum Step<'z> {
         sets: RrSets<'z>,
         /// Addresses of names in it.
         additional: RrSets<'z>,
+        /// What there is to say of them.
+        error: Option<ExtendedError>,
     },
     /// The name stands for another one.
     Alias {
@@ -34,6 +36,13 @@ pub enum Step<'z> {
     },
     /// The name does not exist.
     NxDomain,
+    /// Nor does this one, of a service that does, whatever wildcards there are.
+    Absent {
+        /// Why the service is taken for one that doesn't exist, where that is so.
+        error: Option<ExtendedError>,
+        /// The service's TTL of negative answers.
+        negative_ttl: Duration,
+    },
     /// The name is in a zone that was given away.
     Referral {
         /// NS of the cut.
@@ -59,13 +68,35 @@ impl Step<'_> {
         }
     }
 
+    /// The same with a service's TTL of negative answers.
+    pub fn no_data_for(negative_ttl: Duration) -> Self {
+        Self::NoData {
+            error: None,
+            negative_ttl: Some(negative_ttl),
+        }
+    }
+
+    /// NXDOMAIN with a service's TTL of negative answers.
+    pub fn absent(negative_ttl: Duration) -> Self {
+        Self::Absent {
+            error: None,
+            negative_ttl,
+        }
+    }
+
+    /// These records alone.
+    pub fn record_set(set: RrSet) -> Self {
+        Self::Records {
+            sets: vec![std::borrow::Cow::Owned(set)],
+            additional: Vec::new(),
+            error: None,
+        }
+    }
+
     /// The answer to ANY at a name that has records: one HINFO that says so
     /// ([RFC 8482](https://www.rfc-editor.org/rfc/rfc8482) §4.2).
     pub fn any(owner: &DomainName, ttl: Ttl) -> Self {
         let hinfo = RrSet::new(owner.clone(), RecordType::HINFO, ttl).with(b"\x07RFC8482\0");
-        Self::Records {
-            sets: vec![std::borrow::Cow::Owned(hinfo)],
-            additional: Vec::new(),
-        }
+        Self::record_set(hinfo)
     }
 }

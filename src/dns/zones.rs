@@ -345,6 +345,7 @@ fn is_registered(name: &[u8], zone: &DomainName, directory: &Directory) -> bool 
         Owner::Apex | Owner::Transports | Owner::Unknown => false,
         // Static names may stand in front of these.
         Owner::Kinds | Owner::BrowsingDomain(_) | Owner::OfKind { .. } => false,
+        Owner::Config(_) | Owner::GrpcConfig(_) => false,
     }
 }
 

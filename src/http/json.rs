@@ -56,10 +56,10 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     }
 }
 
-/// The one parameter of a path, as text.
-pub(super) struct Segment(pub(super) String);
+/// The one parameter of a path, as text, or all of several.
+pub(super) struct Segment<T = String>(pub(super) T);
 
-impl<S: Send + Sync> FromRequestParts<S> for Segment {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segment<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
@@ -145,6 +145,9 @@ fn plain(text: &str) -> String {
         ("floating point `", "number `"),
         ("unit value", "null"),
         (", `registration_time`, `last_heartbeat`, `state`", ""),
+        (", `revision`", ""),
+        ("expected struct PolicyFields", "expected an object"),
+        ("expected struct ConfigValueFields", "expected an object"),
         ("there are no fields", "this call takes no fields"),
     ] {
         text = text.replace(rust, json);

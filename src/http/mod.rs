@@ -14,9 +14,12 @@
 //!
 //! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 
+mod conditional;
+mod config_values;
 mod convert;
 mod instances;
 mod json;
+mod policy;
 mod problem;
 mod serve;
 mod services;
@@ -75,6 +78,17 @@ pub fn router(api: Api) -> Router {
         .route("/v1/heartbeats", post(instances::heartbeats))
         .route("/v1/services", get(services::list))
         .route("/v1/services/{name}", get(services::read))
+        .route(
+            "/v1/services/{name}/policy",
+            get(policy::read).put(policy::put).delete(policy::delete),
+        )
+        .route("/v1/services/{name}/config", get(config_values::list))
+        .route(
+            "/v1/services/{name}/config/{key}",
+            get(config_values::read)
+                .put(config_values::put)
+                .delete(config_values::delete),
+        )
         .route("/v1/stats", get(services::stats))
         .route("/v1/reload", post(reload))
         .route("/healthz", get(alive))

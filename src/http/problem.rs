@@ -65,6 +65,11 @@ impl Problem {
         ))
     }
 
+    /// There's no room for one more; the detail says which limit that is.
+    pub(super) fn full(title: &'static str) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "full", title)
+    }
+
     /// The HTTP status.
     pub(super) fn status(&self) -> StatusCode {
         self.status
@@ -115,11 +120,10 @@ impl From<RegisterError> for Problem {
                 "The name is taken by a static zone",
             )
             .field("name"),
-            RegisterError::Full(_) => Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "full",
-                "The registry is full",
-            ),
+            RegisterError::Full(_) | RegisterError::TooManyServices(_) => {
+                Self::full("The registry is full")
+            }
+            RegisterError::ServiceFull(..) => Self::full("The service is full"),
         };
         problem.detail(error.to_string())
     }

@@ -24,7 +24,7 @@ pub(super) async fn list(
     let (directory, now) = (api.registry.directory(), api.registry.now());
     let revision = directory.revision();
     let mut views = directory.services();
-    views.retain(|view| view.registered().next().is_some());
+    views.retain(|view| view.is_known());
     views.sort_by(|a, b| a.service.cmp(&b.service));
     let services = views
         .iter()
@@ -51,11 +51,11 @@ pub(super) async fn read(
         .registry
         .directory()
         .service(name.as_str())
-        .filter(|view| view.registered().next().is_some())
+        .filter(|view| view.is_known())
         .ok_or_else(|| {
             Problem::new(StatusCode::NOT_FOUND, "unknown-service", "No such service").detail(
                 format!(
-                    "no instance of service \"{name}\" is registered; GET /v1/services lists all"
+                    "no instance of service \"{name}\" is registered and nothing is set of it; GET /v1/services lists all"
                 ),
             )
         })?;

@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::condition::Condition;
 use super::directory::Directory;
 use super::feed::Verdict;
 use super::instance::Instance;
 use super::storage::Unavailable;
-use super::table::{RegisterError, Registered};
+use super::table::{Changed, RegisterError, Registered, Setting, SettingError};
 use super::view::{Entry, Member, Report};
-use crate::name::InstanceId;
+use crate::name::{InstanceId, ServiceName};
 use crate::time::Moment;
 
 /// What a command came to, or why it wasn't done.
@@ -42,6 +43,13 @@ pub(super) enum Command {
     Resume {
         id: InstanceId,
         reply: oneshot::Sender<Outcome<Option<Member>>>,
+    },
+    /// An operator sets something of a service, or takes it back.
+    ChangeSetting {
+        service: ServiceName,
+        setting: Setting,
+        condition: Condition,
+        reply: oneshot::Sender<Outcome<Result<Changed, SettingError>>>,
     },
     /// Something was found out. Nobody is told that this is durable.
     Note {
@@ -78,6 +86,7 @@ impl Command {
                 drop(reply.send(Err(why.clone())));
             }
             Self::Resume { reply, .. } => drop(reply.send(Err(why.clone()))),
+            Self::ChangeSetting { reply, .. } => drop(reply.send(Err(why.clone()))),
             Self::Note { .. } | Self::Exclusively { .. } => return Some(self),
         }
         None
@@ -89,6 +98,10 @@ pub(super) enum Reply {
     Registered(oneshot::Sender<Outcome<Registrations>>, Registrations),
     Drained(oneshot::Sender<Outcome<Option<Moment>>>, Option<Moment>),
     Resumed(oneshot::Sender<Outcome<Option<Member>>>, Option<Member>),
+    Changed(
+        oneshot::Sender<Outcome<Result<Changed, SettingError>>>,
+        Result<Changed, SettingError>,
+    ),
     Noted(oneshot::Sender<bool>, bool),
 }
 
@@ -99,6 +112,7 @@ impl Reply {
             Self::Registered(to, result) => drop(to.send(Ok(result))),
             Self::Drained(to, result) => drop(to.send(Ok(result))),
             Self::Resumed(to, result) => drop(to.send(Ok(result))),
+            Self::Changed(to, result) => drop(to.send(Ok(result))),
             Self::Noted(to, result) => drop(to.send(result)),
         }
     }
@@ -109,6 +123,7 @@ impl Reply {
             Self::Registered(to, _) => drop(to.send(Err(why.clone()))),
             Self::Drained(to, _) => drop(to.send(Err(why.clone()))),
             Self::Resumed(to, _) => drop(to.send(Err(why.clone()))),
+            Self::Changed(to, _) => drop(to.send(Err(why.clone()))),
             Self::Noted(to, result) => drop(to.send(result)),
         }
     }

@@ -131,6 +131,7 @@ impl Slot {
             ttl: view.ttl,
             negative_ttl: view.negative_ttl,
             members: Box::default(),
+            settings: Arc::default(),
         });
     }
 }
@@ -243,7 +244,7 @@ impl Directory {
         self.loaded.store(true, Ordering::Release);
     }
 
-    /// How many services have a registered or just left instance.
+    /// How many services have a registered or just left instance, or settings.
     pub fn service_count(&self) -> usize {
         self.services.len()
     }
@@ -333,6 +334,7 @@ mod tests {
             ttl: Duration::from_secs(5),
             negative_ttl: Duration::from_secs(2),
             members: Box::default(),
+            settings: Arc::default(),
         }
     }
 

@@ -19,6 +19,7 @@
 
 pub mod check;
 mod command;
+pub mod condition;
 pub mod directory;
 mod expiry;
 pub mod feed;
@@ -29,6 +30,7 @@ pub mod instance;
 mod keeper;
 pub mod lease;
 pub mod log;
+pub mod policy;
 pub mod registration;
 pub mod state;
 pub mod storage;
@@ -44,16 +46,18 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 
 use self::command::{Command, Note, Outcome};
+use self::condition::Condition;
 use self::directory::Directory;
 use self::feed::{Feed, Verdict};
 use self::instance::Instance;
 use self::lease::LeaseEnded;
 use self::log::StateDir;
+use self::policy::Policy;
 use self::storage::{Storage, Unavailable};
-use self::table::{RegisterError, Registered, Table, TableConfig};
+use self::table::{Changed, RegisterError, Registered, Setting, SettingError, Table, TableConfig};
 use self::view::{Entry, Member, Report};
 use self::writer::{QUEUE, Writer};
-use crate::name::InstanceId;
+use crate::name::{InstanceId, Label, ServiceName};
 use crate::telemetry::Instruments;
 use crate::time::{Clock, Moment};
 
@@ -229,6 +233,45 @@ impl Registry {
     /// Ends a drain; `None` when the instance is unknown.
     pub async fn resume(&self, id: InstanceId) -> Outcome<Option<Member>> {
         self.change(|reply| Command::Resume { id, reply }).await
+    }
+
+    /// Sets a service's policy for an operator, or takes it back, if that meets
+    /// `condition`.
+    pub async fn set_policy(
+        &self,
+        service: ServiceName,
+        policy: Option<Policy>,
+        condition: Condition,
+    ) -> Outcome<Result<Changed, SettingError>> {
+        self.change_setting(service, Setting::Policy(policy), condition)
+            .await
+    }
+
+    /// Sets a configuration value of a service likewise.
+    pub async fn set_config_value(
+        &self,
+        service: ServiceName,
+        key: Label,
+        value: Option<Box<str>>,
+        condition: Condition,
+    ) -> Outcome<Result<Changed, SettingError>> {
+        self.change_setting(service, Setting::Value(key, value), condition)
+            .await
+    }
+
+    async fn change_setting(
+        &self,
+        service: ServiceName,
+        setting: Setting,
+        condition: Condition,
+    ) -> Outcome<Result<Changed, SettingError>> {
+        self.change(|reply| Command::ChangeSetting {
+            service,
+            setting,
+            condition,
+            reply,
+        })
+        .await
     }
 
     /// Notes what checks say; `false` when a registration is gone.

@@ -11,6 +11,7 @@ use serde::Deserialize as _;
 
 use super::log::load::{self, Loaded};
 use super::log::record::{Known, Malformed, Record, Stored};
+use super::log::stored_settings::StoredSettings;
 use super::log::{KeyFileError, Keys, LoadError, OpenError, StateDir};
 use super::table::{Table, TableConfig};
 use crate::time::Clock;
@@ -87,6 +88,9 @@ pub fn dump(
     line(&Record::Ceiling(state.ceiling))?;
     for member in state.table.all_registered() {
         line(&Record::Registered(Stored::of(member, &state.clock)))?;
+    }
+    for (service, settings) in state.table.all_settings() {
+        line(&Record::Settings(StoredSettings::of(service, settings)))?;
     }
     for id in state.table.drained() {
         let id = id.as_str();

@@ -10,8 +10,11 @@
 //! When its lease ends it's gone at once: no answer was ever good for longer.
 
 mod durable;
+mod expire;
 mod hold;
 mod journal;
+mod limits;
+mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -24,42 +27,22 @@ use self::journal::Journal;
 use super::check::Health;
 use super::directory::Change;
 use super::expiry::Wheel;
-use super::guard::GuardConfig;
 use super::instance::{Host, Instance};
 use super::lease::Lease;
+use super::policy::ServiceSettings;
 use super::view::{Entry, Member, Report, ServiceView};
 use crate::name::{InstanceId, ServiceName};
 use crate::time::Moment;
+
+pub use self::limits::TableConfig;
+use self::settings::FormerTtls;
+pub use self::settings::{Changed, Setting, SettingError};
 
 /// Added to the TTL in `drained_at`: the time that a decision takes to be
 /// published and that an answer given just before takes to arrive, and the part
 /// of a second by which caches that count in whole ones are late (unbound's
 /// answers were seen 1 s after their TTL).
 const DRAIN_MARGIN: Duration = Duration::from_millis(1500);
-
-/// Settings of the table.
-#[derive(Clone, Debug)]
-pub struct TableConfig {
-    /// TTL of answers, before leases bound it; whole seconds.
-    pub ttl: Duration,
-    /// TTL of negative answers; whole seconds.
-    pub negative_ttl: Duration,
-    /// Most instances, those just left included.
-    pub max_instances: usize,
-    /// When leases that run out together are held.
-    pub guard: GuardConfig,
-}
-
-impl Default for TableConfig {
-    fn default() -> Self {
-        Self {
-            ttl: Duration::from_secs(5),
-            negative_ttl: Duration::from_secs(2),
-            max_instances: 1_000_000,
-            guard: GuardConfig::default(),
-        }
-    }
-}
 
 /// Hashes come from a random seed: names are an attacker's choice.
 type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::quality::RandomState>;
@@ -75,6 +58,16 @@ type Services = HashMap<ServiceName, BTreeMap<InstanceId, Member>>;
 pub struct Table {
     config: TableConfig,
     services: Services,
+    /// What operators set of services, with or without members. At most
+    /// [`TableConfig::max_services`], each of some 20 KiB at most.
+    settings: HashMap<ServiceName, Arc<ServiceSettings>>,
+    /// What all other services have.
+    no_settings: Arc<ServiceSettings>,
+    /// How many services have settings and no members.
+    unmanned: usize,
+    /// The highest revision of all settings there were.
+    newest_setting: u64,
+    former_ttls: FormerTtls,
     /// Registered instances only; those that left are found in their service alone.
     homes: HashMap<InstanceId, ServiceName>,
     wheel: Wheel,
@@ -114,6 +107,14 @@ pub enum RegisterError {
     /// The table is full.
     #[error("the registry holds {0} instances, which is its limit (max_instances)")]
     Full(usize),
+    /// The service is full.
+    #[error(
+        "service \"{0}\" has {1} instances, which is the limit of one (max_instances_per_service)"
+    )]
+    ServiceFull(ServiceName, usize),
+    /// It would be a service too many.
+    #[error("the registry knows {0} services, which is its limit (max_services)")]
+    TooManyServices(usize),
     /// A static zone has the name already.
     #[error(
         "the name {0} is static in the discovery zone, by its zone file or as its name server; \
@@ -128,6 +129,11 @@ impl Table {
         Self {
             config,
             services: HashMap::default(),
+            settings: HashMap::default(),
+            no_settings: Arc::default(),
+            unmanned: 0,
+            newest_setting: 0,
+            former_ttls: FormerTtls::default(),
             homes: HashMap::default(),
             wheel: Wheel::default(),
             guards: Guards::default(),
@@ -160,12 +166,10 @@ impl Table {
         }
         let stays = home.as_ref() == Some(&instance.service);
         // One that comes back to where its own name still answers has its place.
-        let has_place = self
-            .services
-            .get(&instance.service)
-            .is_some_and(|members| members.contains_key(&instance.id));
-        if !has_place && self.homes.len() + self.left >= self.config.max_instances {
-            return Err(RegisterError::Full(self.config.max_instances));
+        let members = self.services.get(&instance.service);
+        let has_place = members.is_some_and(|members| members.contains_key(&instance.id));
+        if !has_place {
+            self.has_room(&instance.service)?;
         }
         let mut instance = instance;
         self.share(&mut instance);
@@ -306,59 +310,12 @@ impl Table {
         is_current(&self.services, entry)
     }
 
-    /// Removes the instances whose leases have ended, and ends clean leaves that
-    /// are over; gives back the registrations that ended.
-    pub fn expire(&mut self, now: Moment) -> Vec<Arc<Entry>> {
-        self.look_ahead(now);
-        for entry in self.wheel.fire_over(now) {
-            let is_renewed =
-                self.is_current(&entry) && self.expire_one(&entry.instance.id, now).is_some();
-            if is_renewed {
-                self.wheel.file(&entry);
-            }
-        }
-        self.look_after_guards(now);
-        while self
-            .leaving
-            .first()
-            .is_some_and(|(until, ..)| *until <= now)
-        {
-            let Some((_, service, id)) = self.leaving.pop_first() else {
-                break;
-            };
-            let over = self.services.get(&service).and_then(|all| all.get(&id));
-            if over.is_some_and(|member| member.left) {
-                self.take(&service, &id);
-            } else {
-                self.touched.insert(service);
-            }
-        }
-        std::mem::take(&mut self.ended)
-    }
-
-    /// Removes an instance if its lease has ended; if not, says when it ends.
-    fn expire_one(&mut self, id: &InstanceId, now: Moment) -> Option<Moment> {
-        let home = self.homes.get(id)?.clone();
-        let lease = &self.services.get(&home)?.get(id)?.entry.lease;
-        if !lease.expire(now) {
-            return lease.ends();
-        }
-        self.set_home(id, None);
-        if let Some(member) = self.take(&home, id) {
-            if member.draining && self.drained.len() < self.config.max_instances {
-                self.set_drained(id, true);
-            }
-            self.ended.push(member.entry);
-        }
-        None
-    }
-
     /// The changes since the last call, to be published as state `revision`.
     pub(super) fn changes(&mut self, revision: u64) -> Vec<Change> {
         let touched = std::mem::take(&mut self.touched);
         touched
             .into_iter()
-            .map(|service| self.change(service, revision))
+            .map(|service| self.view(service, revision))
             .collect()
     }
 
@@ -373,16 +330,24 @@ impl Table {
         (self.homes.len(), self.listed)
     }
 
-    fn change(&self, service: ServiceName, revision: u64) -> Change {
-        let Some(members) = self.services.get(&service) else {
+    /// The service as it is now.
+    fn view(&self, service: ServiceName, revision: u64) -> Change {
+        if !self.knows(&service) {
             return Change::Gone(service);
-        };
+        }
+        let settings = self.settings_of(&service);
+        let policy = settings.policy();
+        let members = self.services.get(&service);
         Change::View(ServiceView {
-            service,
             revision,
-            ttl: self.config.ttl,
-            negative_ttl: self.config.negative_ttl,
-            members: members.values().cloned().collect(),
+            ttl: self.ttl_of(&service),
+            negative_ttl: policy
+                .and_then(|policy| policy.negative_ttl)
+                .unwrap_or(self.config.negative_ttl),
+            members: members
+                .map_or_else(Box::default, |members| members.values().cloned().collect()),
+            settings,
+            service,
         })
     }
 
@@ -391,9 +356,8 @@ impl Table {
     /// Its lease is no bound: an earlier and longer one of the same id may have
     /// been answered with a moment ago.
     fn drained_at(&self, member: &Member, now: Moment) -> Moment {
-        member
-            .drained_at
-            .unwrap_or_else(|| now.after(self.config.ttl.saturating_add(DRAIN_MARGIN)))
+        let forgotten = || self.forgotten_at(&member.instance().service, now);
+        member.drained_at.unwrap_or_else(forgotten)
     }
 
     /// Takes a member out of its service.
@@ -402,6 +366,7 @@ impl Table {
         let member = members.remove(id)?;
         if members.is_empty() {
             self.services.remove(service);
+            self.unmanned += usize::from(self.settings.contains_key(service));
         }
         self.touched.insert(service.clone());
         if let Some(drained_at) = member.drained_at {
@@ -428,7 +393,10 @@ impl Table {
         self.listed += usize::from(member.is_listable());
         self.touched.insert(service.clone());
         self.journal.put(&member);
-        self.services.entry(service).or_default().insert(id, member);
+        let has_settings = self.settings.contains_key(&service);
+        let members = self.services.entry(service).or_default();
+        self.unmanned -= usize::from(members.is_empty() && has_settings);
+        members.insert(id, member);
     }
 
     /// Notes under which service an id is registered; gives back the one before.

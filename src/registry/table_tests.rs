@@ -12,21 +12,23 @@ mod commands;
 mod durable;
 #[path = "table_tests/guard.rs"]
 mod guard;
+#[path = "table_tests/known.rs"]
+mod known;
 #[path = "table_tests/model.rs"]
 mod model;
 #[path = "table_tests/returning.rs"]
 mod returning;
 
 /// TTL of the tables under test, in ms.
-const TTL: u64 = 5_000;
+pub(super) const TTL: u64 = 5_000;
 
 /// How long a clean leave takes, in ms.
-const DRAIN: u64 = TTL + DRAIN_MARGIN.as_millis() as u64;
+pub(super) const DRAIN: u64 = TTL + DRAIN_MARGIN.as_millis() as u64;
 
 /// How late the wheel may notice the end of a lease, in ms.
 const LATE: u64 = 500;
 
-fn at(millis: u64) -> Moment {
+pub(super) fn at(millis: u64) -> Moment {
     Moment::from_millis(millis)
 }
 
@@ -39,12 +41,12 @@ fn table(max_instances: usize) -> Table {
     })
 }
 
-fn id(text: &str) -> InstanceId {
+pub(super) fn id(text: &str) -> InstanceId {
     text.parse().unwrap()
 }
 
 /// An instance at 10.0.0.1:80 without a check, its lease 30 s, but for `patch`.
-fn instance(id: &str, service: &str, patch: &Value) -> Instance {
+pub(super) fn instance(id: &str, service: &str, patch: &Value) -> Instance {
     let mut body = json!({"id": id, "name": service, "host": "10.0.0.1", "port": 80});
     let members = body.as_object_mut().unwrap();
     members.extend(patch.as_object().unwrap().clone());
@@ -53,15 +55,21 @@ fn instance(id: &str, service: &str, patch: &Value) -> Instance {
 }
 
 /// Replaces or registers; must be taken.
-fn put(table: &mut Table, id: &str, service: &str, patch: &Value, now: u64) -> Registered {
+pub(super) fn put(
+    table: &mut Table,
+    id: &str,
+    service: &str,
+    patch: &Value,
+    now: u64,
+) -> Registered {
     table
         .register(instance(id, service, patch), true, at(now))
         .unwrap()
 }
 
 /// The service's view, if it has one.
-fn view(table: &Table, service: &str) -> Option<ServiceView> {
-    match table.change(service.parse().unwrap(), 1) {
+pub(super) fn view(table: &Table, service: &str) -> Option<ServiceView> {
+    match table.view(service.parse().unwrap(), 1) {
         Change::View(view) => Some(view),
         Change::Gone(_) => None,
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::check::Health;
 use super::instance::{Host, Instance};
 use super::lease::Lease;
+use super::policy::ServiceSettings;
 use crate::name::ServiceName;
 use crate::time::Moment;
 
@@ -171,6 +172,15 @@ impl Member {
         }
     }
 
+    /// How long it may be answered for want of anybody who is listed: it fails or
+    /// is starting, and nothing else keeps it from being listed.
+    pub fn serves_for(&self, now: Moment) -> Option<Duration> {
+        let reason = self.withdrawn(now);
+        let unhealthy = matches!(reason, Some(Withdrawn::Failing | Withdrawn::Starting));
+        let lease = self.entry.lease.left(now);
+        lease.filter(|_| unhealthy && !self.addresses.is_empty())
+    }
+
     /// Whether it passes and its addresses are known, whoever withdrew it.
     fn is_sound(&self) -> bool {
         self.health == Health::Passing && !self.is_failing() && !self.addresses.is_empty()
@@ -209,6 +219,8 @@ pub struct ServiceView {
     pub negative_ttl: Duration,
     /// Every member, sorted by id.
     pub members: Box<[Member]>,
+    /// What operators set of it.
+    pub settings: Arc<ServiceSettings>,
 }
 
 impl ServiceView {
@@ -218,6 +230,11 @@ impl ServiceView {
             .binary_search_by(|member| member.instance().id.as_str().cmp(id))
             .ok()
             .map(|index| &self.members[index])
+    }
+
+    /// Whether there's more of it than members that have left.
+    pub fn is_known(&self) -> bool {
+        !self.settings.is_empty() || self.registered().next().is_some()
     }
 
     /// The members that still are registered.

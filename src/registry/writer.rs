@@ -212,6 +212,18 @@ impl Writer {
                 batch.notes.push(note);
                 Reply::Noted(reply, noted)
             }
+            Command::ChangeSetting {
+                service,
+                setting,
+                condition,
+                reply,
+            } => {
+                let next = self.revision + 1;
+                let result = self
+                    .table
+                    .change_setting(&service, setting, &condition, next, now);
+                Reply::Changed(reply, result)
+            }
             Command::Exclusively { reply, .. } => Reply::Noted(reply, false),
         };
         batch.replies.push(reply);
@@ -388,7 +400,8 @@ impl Writer {
         if !self.table.is_touched() {
             return;
         }
-        self.revision += 1;
+        // No setting is newer than the state that shows it.
+        self.revision = self.table.newest_setting().max(self.revision + 1);
         self.directory
             .publish(self.revision, self.table.changes(self.revision));
         let (registered, listed) = self.table.counts();

@@ -19,6 +19,7 @@ pub(super) mod load;
 pub(super) mod record;
 mod seal;
 pub(super) mod snapshot;
+pub(super) mod stored_settings;
 
 use std::fs::{self, File};
 use std::io;

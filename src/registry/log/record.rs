@@ -15,13 +15,16 @@ use serde::{Deserialize, Serialize};
 
 use super::super::check::{Check, CheckKind, Health};
 use super::super::instance::{Host, Instance, Protocol};
+use super::super::policy::ServiceSettings;
 use super::super::view::{Member, Report, ReportedStatus};
-use crate::name::{DomainName, InstanceId, Label, LabelError, NameError};
+use super::stored_settings::StoredSettings;
+use crate::name::{DomainName, InstanceId, Label, LabelError, NameError, ServiceName};
 use crate::time::{Clock, Moment};
 
 /// One thing that is known.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(in crate::registry) enum Record<'a> {
     /// An instance is registered.
     #[serde(borrow)]
@@ -35,6 +38,8 @@ pub(in crate::registry) enum Record<'a> {
     },
     /// No revision above this one was published.
     Ceiling(u64),
+    /// What an operator set of a service; nothing, if that was taken back.
+    Settings(StoredSettings<'a>),
     /// The end of a snapshot, with the number of records before it.
     End(u64),
 }
@@ -320,6 +325,8 @@ pub(in crate::registry) enum Known {
     Gone(InstanceId, bool),
     /// No revision above this one was published.
     Ceiling(u64),
+    /// What an operator set of a service.
+    Settings(ServiceName, ServiceSettings),
 }
 
 impl Known {
@@ -331,6 +338,10 @@ impl Known {
         Ok(Ok(match record {
             Record::Registered(stored) => Self::Registered(Box::new(stored.restore(clock)?)),
             Record::Gone { id, drained } => Self::Gone(id.parse()?, drained),
+            Record::Settings(stored) => {
+                let (service, settings) = stored.restore()?;
+                Self::Settings(service, settings)
+            }
             Record::Ceiling(revision) => Self::Ceiling(revision),
             Record::End(count) => return Ok(Err(count)),
         }))

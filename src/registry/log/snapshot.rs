@@ -16,6 +16,7 @@ use super::frame::{Cursor, Kind};
 use super::load::{log_path, numbers, snapshot_path};
 use super::record::{Record, Stored};
 use super::seal::Keys;
+use super::stored_settings::StoredSettings;
 use crate::name::InstanceId;
 use crate::registry::directory::Directory;
 use crate::time::Clock;
@@ -141,6 +142,11 @@ impl Job {
             count += 1;
         }
         for view in source.directory.services() {
+            if !view.settings.is_empty() {
+                let settings = StoredSettings::of(&view.service, &view.settings);
+                Record::Settings(settings).encode(&mut payload);
+                count += 1;
+            }
             for member in view.registered() {
                 Record::Registered(Stored::of(member, &source.clock)).encode(&mut payload);
                 count += 1;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::journal::Step;
 use super::{DRAIN_MARGIN, Lease, Member, Table};
-use crate::name::InstanceId;
+use crate::name::{InstanceId, ServiceName};
 use crate::registry::log::record::{Known, Record, Restored, Stored};
+use crate::registry::log::stored_settings::StoredSettings;
+use crate::registry::policy::{MAX_TTL, ServiceSettings};
 use crate::registry::view::Entry;
 use crate::time::{Clock, Moment};
 
@@ -58,8 +60,8 @@ impl Table {
     /// Begins with what was restored: every lease gets a whole new term, and what
     /// changes from now on is noted for the disk.
     pub(in crate::registry) fn begin(&mut self, now: Moment) -> Vec<Arc<Entry>> {
-        // Nobody can still hold what was answered longer ago.
-        let latest = now.after(self.config.ttl.saturating_add(DRAIN_MARGIN));
+        // Nobody can hold anything for longer, however the clock was set meanwhile.
+        let latest = now.after(MAX_TTL.saturating_add(DRAIN_MARGIN));
         let mut entries = Vec::with_capacity(self.homes.len());
         let leaving = std::mem::take(&mut self.leaving);
         for member in self.services.values_mut().flat_map(|all| all.values_mut()) {
@@ -95,6 +97,15 @@ impl Table {
         self.homes.keys().filter_map(|id| self.registered(id))
     }
 
+    /// What operators set of services.
+    pub(in crate::registry) fn all_settings(
+        &self,
+    ) -> impl Iterator<Item = (&ServiceName, &ServiceSettings)> {
+        self.settings
+            .iter()
+            .map(|(service, settings)| (service, &**settings))
+    }
+
     /// Ids that are drained when they come back.
     pub(in crate::registry) fn drained(&self) -> Vec<InstanceId> {
         self.drained.iter().cloned().collect()
@@ -102,7 +113,7 @@ impl Table {
 
     /// Whether something changed that isn't on disk.
     pub(in crate::registry) fn is_unwritten(&self) -> bool {
-        !self.journal.concerned().is_empty()
+        !self.journal.concerned().is_empty() || !self.journal.services().is_empty()
     }
 
     /// Appends the records of what changed since it was last written.
@@ -116,6 +127,10 @@ impl Table {
                 },
             };
             record.encode(out);
+        }
+        for service in self.journal.services() {
+            let settings = self.settings.get(service).unwrap_or(&self.no_settings);
+            Record::Settings(StoredSettings::of(service, settings)).encode(out);
         }
     }
 
@@ -144,6 +159,7 @@ impl Table {
                     self.put(member);
                 }
                 Step::Home(id, before) => drop(self.set_home(&id, before)),
+                Step::Settings(service, before) => self.set_settings(&service, before),
                 Step::Drained(id, before) => drop(self.set_drained(&id, before)),
             }
         }
@@ -157,6 +173,10 @@ impl Table {
         match known {
             Known::Registered(restored) => self.restore(*restored),
             Known::Gone(id, drained) => self.restore_gone(&id, drained),
+            Known::Settings(service, settings) => {
+                let settings = (!settings.is_empty()).then(|| Arc::new(settings));
+                self.set_settings(&service, settings);
+            }
             Known::Ceiling(revision) => return Some(revision),
         }
         None

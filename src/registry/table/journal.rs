@@ -5,7 +5,9 @@
 //! Off until it's turned on: a registry that keeps nothing pays nothing. Whom it
 //! concerned is bounded by the ids there are; the steps by a batch of commands.
 
-use super::{HashSet, Member, ServiceName};
+use std::sync::Arc;
+
+use super::{HashSet, Member, ServiceName, ServiceSettings};
 use crate::name::InstanceId;
 
 /// One step, with what undoes it.
@@ -19,6 +21,8 @@ pub(super) enum Step {
     Home(InstanceId, Option<ServiceName>),
     /// An id was drained without being registered, or not.
     Drained(InstanceId, bool),
+    /// A service had other settings, or none.
+    Settings(ServiceName, Option<Arc<ServiceSettings>>),
 }
 
 /// Steps, and whom they concerned.
@@ -27,6 +31,8 @@ pub(super) struct Journal {
     is_on: bool,
     steps: Vec<Step>,
     concerned: HashSet<InstanceId>,
+    /// Services whose settings it concerned.
+    services: HashSet<ServiceName>,
 }
 
 impl Journal {
@@ -65,6 +71,19 @@ impl Journal {
         }
     }
 
+    /// A service had the settings `before`.
+    pub(super) fn set_settings(
+        &mut self,
+        service: &ServiceName,
+        before: &Option<Arc<ServiceSettings>>,
+    ) {
+        if self.is_on {
+            self.services.insert(service.clone());
+            self.steps
+                .push(Step::Settings(service.clone(), before.clone()));
+        }
+    }
+
     fn note(&mut self, id: InstanceId, step: Step) {
         self.concerned.insert(id);
         self.steps.push(step);
@@ -85,8 +104,14 @@ impl Journal {
         &self.concerned
     }
 
+    /// Services whose settings changed, which may not be on disk.
+    pub(super) fn services(&self) -> &HashSet<ServiceName> {
+        &self.services
+    }
+
     /// Notes that what concerned all of them is on disk.
     pub(super) fn forget_concerned(&mut self) {
+        self.services = HashSet::default();
         // What a large batch needed isn't kept.
         self.concerned = HashSet::default();
     }

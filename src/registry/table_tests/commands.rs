@@ -19,6 +19,10 @@ pub(super) enum Act {
     /// Likewise: what the instance says of itself.
     SetReport(usize, ReportedStatus, bool),
     Heartbeat(usize),
+    /// Sets a policy with a TTL of so many seconds, or takes the policy back.
+    SetPolicy(usize, Option<u64>),
+    /// Sets a configuration value, or takes it back.
+    SetValue(usize, bool),
 }
 
 pub(super) const IDS: [&str; 4] = ["a", "b", "c", "d"];
@@ -74,6 +78,7 @@ pub(super) fn asked() -> impl Strategy<Value = Asked> {
 
 pub(super) fn act() -> impl Strategy<Value = Act> {
     let id = || 0..IDS.len();
+    let service = || 0..SERVICES.len();
     let health = prop_oneof![Just(Health::Passing), Just(Health::Failing)];
     let status = prop_oneof![Just(ReportedStatus::Warning), Just(ReportedStatus::Failing)];
     prop_oneof![
@@ -85,6 +90,8 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
         2 => (id(), 0u8..3, any::<bool>()).prop_map(|(id, count, old)| Act::SetAddresses(id, count, old)),
         2 => (id(), status, any::<bool>()).prop_map(|(id, status, old)| Act::SetReport(id, status, old)),
         3 => id().prop_map(Act::Heartbeat),
+        2 => (service(), prop::option::of(0u64..9)).prop_map(|(service, ttl)| Act::SetPolicy(service, ttl)),
+        1 => (service(), any::<bool>()).prop_map(|(service, set)| Act::SetValue(service, set)),
     ]
 }
 

@@ -7,7 +7,10 @@ use proptest::prelude::*;
 
 use super::commands::{Act, IDS, SERVICES, act, pass};
 use super::*;
+use crate::registry::condition::Condition;
 use crate::registry::log::record::{Known, Record, Stored};
+use crate::registry::log::stored_settings::StoredSettings;
+use crate::registry::policy::Policy;
 use crate::time::Clock;
 
 /// A table and every registration it had, first to last.
@@ -63,12 +66,31 @@ impl Run {
                     self.table.set_report(&entry, Report { status, note });
                 }
             }
+            Act::SetPolicy(index, secs) => {
+                let policy = secs.map(|secs| Policy {
+                    ttl: Some(Duration::from_secs(secs)),
+                    ..Policy::default()
+                });
+                self.set(*index, Setting::Policy(policy), now);
+            }
+            Act::SetValue(index, is_set) => {
+                let setting = Setting::Value("k".parse().unwrap(), is_set.then(|| "v".into()));
+                self.set(*index, setting, now);
+            }
             Act::Heartbeat(index) => {
                 if let Some(entry) = self.registration(*index, false) {
                     let _ = entry.lease.renew(now);
                 }
             }
         }
+    }
+
+    fn set(&mut self, index: usize, setting: Setting, now: Moment) {
+        let (service, any) = (SERVICES[index].parse().unwrap(), Condition::default());
+        let next = self.table.newest_setting() + 1;
+        let _ = self
+            .table
+            .change_setting(&service, setting, &any, next, now);
     }
 
     /// Everything in the table but what moves by itself: the leases, and leaves that
@@ -91,8 +113,9 @@ impl Run {
         };
         let sorted = |ids: &HashSet<InstanceId>| ids.iter().cloned().collect::<BTreeSet<_>>();
         let homes: BTreeMap<_, _> = table.homes.iter().collect();
+        let settings: BTreeMap<_, _> = table.settings.iter().collect();
         format!(
-            "{:?} {homes:?} {:?} {:?} {} {}",
+            "{:?} {homes:?} {settings:?} {:?} {:?} {} {} {}",
             SERVICES.iter().map(members).collect::<Vec<_>>(),
             table
                 .leaving
@@ -102,6 +125,7 @@ impl Run {
             sorted(&table.drained),
             table.left,
             table.listed,
+            table.unmanned,
         )
     }
 }
@@ -127,6 +151,11 @@ fn durable(table: &Table, clock: &Clock) -> BTreeMap<String, Vec<u8>> {
     }
     for id in table.drained() {
         records.insert(format!("drained {id}"), Vec::new());
+    }
+    for (service, settings) in table.all_settings() {
+        let mut octets = Vec::new();
+        Record::Settings(StoredSettings::of(service, settings)).encode(&mut octets);
+        records.insert(format!("settings {service}"), octets);
     }
     records
 }

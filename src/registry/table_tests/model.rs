@@ -5,76 +5,11 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::commands::{Act, Asked, IDS, SERVICES, act, pass};
+use super::known::{Known, Set};
 use super::*;
+use crate::registry::condition::Condition;
+use crate::registry::policy::Policy;
 use crate::registry::view::ReportedStatus;
-
-/// A member as the model has it; times are in ms.
-#[derive(Clone, Debug)]
-struct Known {
-    id: &'static str,
-    asked: Asked,
-    registered: u64,
-    ends: Option<u64>,
-    health: Health,
-    reports_failing: bool,
-    addresses: usize,
-    draining: bool,
-    drained_at: Option<u64>,
-    left: bool,
-    entry: Arc<Entry>,
-}
-
-impl Known {
-    /// Whether nothing but the end of its lease keeps it from being listed.
-    fn is_listable(&self) -> bool {
-        !self.left && !self.draining && self.is_sound()
-    }
-
-    fn is_sound(&self) -> bool {
-        self.health == Health::Passing && !self.reports_failing && self.addresses != 0
-    }
-
-    fn reason(&self, now: u64) -> Option<Withdrawn> {
-        [
-            (self.left, Withdrawn::Left),
-            (
-                self.ends.is_some_and(|ends| ends <= now),
-                Withdrawn::Expired,
-            ),
-            (self.draining, Withdrawn::Draining),
-            (self.reports_failing, Withdrawn::Failing),
-            (self.health == Health::Failing, Withdrawn::Failing),
-            (self.health == Health::Starting, Withdrawn::Starting),
-            (self.addresses == 0, Withdrawn::HostUnknown),
-        ]
-        .into_iter()
-        .find_map(|(holds, reason)| holds.then_some(reason))
-    }
-
-    /// How long its own name answers.
-    fn answers(&self, now: u64) -> Option<Duration> {
-        let left = |end: Option<u64>| match end {
-            Some(end) => Duration::from_millis(end.saturating_sub(now)),
-            None => Duration::MAX,
-        };
-        // Whoever left has promised to stay until then, lease or not.
-        let lease = left(self.ends.filter(|_| !self.left));
-        let until = match self.draining || self.left {
-            true => left(Some(self.drained_at.unwrap_or(now))),
-            false => Duration::MAX,
-        };
-        Some(lease.min(until)).filter(|left| !left.is_zero() && self.is_sound())
-    }
-
-    /// Withdraws it cleanly; says when that is over.
-    fn leave(&mut self, now: u64) -> u64 {
-        *self.drained_at.get_or_insert(now + DRAIN)
-    }
-
-    fn is_over(&self, now: u64) -> bool {
-        self.left && self.drained_at.is_some_and(|at| at <= now)
-    }
-}
 
 /// The table, the views that were published, and the model of both.
 struct Run {
@@ -88,6 +23,7 @@ struct Run {
     /// Every registration of each id, first to last.
     entries: HashMap<&'static str, Vec<Arc<Entry>>>,
     revision: u64,
+    settings: [Set; SERVICES.len()],
 }
 
 impl Run {
@@ -100,6 +36,7 @@ impl Run {
             ended: BTreeSet::new(),
             entries: HashMap::default(),
             revision: 0,
+            settings: Default::default(),
         }
     }
 
@@ -143,9 +80,10 @@ impl Run {
             Act::Deregister(index) => {
                 let told = self.table.deregister(&id(IDS[index]), at(now));
                 self.notice(IDS[index], now);
+                let forgotten = self.forgotten(now);
                 let known = self.known(IDS[index]).map(|known| {
                     known.left = true;
-                    known.leave(now)
+                    known.leave(forgotten[known.asked.service])
                 });
                 assert_eq!(told, known.map(at));
                 self.members.retain(|known| !known.is_over(now));
@@ -153,9 +91,10 @@ impl Run {
             Act::Drain(index) => {
                 self.notice(IDS[index], now);
                 let told = self.table.drain(&id(IDS[index]), at(now));
+                let forgotten = self.forgotten(now);
                 let known = self.known(IDS[index]).map(|known| {
                     known.draining = true;
-                    known.leave(now)
+                    known.leave(forgotten[known.asked.service])
                 });
                 assert_eq!(told, known.map(at));
             }
@@ -203,7 +142,47 @@ impl Run {
                     assert_eq!(renewed.ok(), runs.then_some(known.ends.map(at)));
                 }
             }
+            Act::SetPolicy(index, secs) => {
+                let policy = secs.map(|secs| Policy {
+                    ttl: Some(Duration::from_secs(secs)),
+                    ..Policy::default()
+                });
+                let set = &mut self.settings[index];
+                let was = set.policy_ttl.is_some();
+                if was || secs.is_some() {
+                    set.former.push((set.ttl(), now));
+                }
+                set.policy_ttl = secs;
+                self.set(index, Setting::Policy(policy), was, secs.is_some(), now);
+            }
+            Act::SetValue(index, is_set) => {
+                let was = std::mem::replace(&mut self.settings[index].has_value, is_set);
+                let value = is_set.then(|| "v".into());
+                let setting = Setting::Value("k".parse().unwrap(), value);
+                self.set(index, setting, was, is_set, now);
+            }
         }
+    }
+
+    /// Has the table set something that was set before or wasn't.
+    fn set(&mut self, index: usize, setting: Setting, was: bool, is: bool, now: u64) {
+        let (service, any) = (SERVICES[index].parse().unwrap(), Condition::default());
+        let (newest, next) = (self.table.newest_setting(), self.revision + 1);
+        let told = self
+            .table
+            .change_setting(&service, setting, &any, next, at(now));
+        assert_eq!(
+            told.as_ref().ok().map(|told| told.replaced),
+            (was || is).then_some(was)
+        );
+        if let (Ok(told), true) = (told, is) {
+            assert!(newest < told.revision && next <= told.revision);
+        }
+    }
+
+    /// When nobody holds any more what was answered of each service before `now`.
+    fn forgotten(&self, now: u64) -> [u64; SERVICES.len()] {
+        self.settings.each_ref().map(|set| set.forgotten(now))
     }
 
     fn register(&mut self, id: &'static str, asked: Asked, replace: bool, now: u64) {
@@ -217,9 +196,10 @@ impl Run {
         let told = told.unwrap();
         assert_eq!(told.replaced, former.is_some());
         // From another service it leaves; what it left in this one is over.
+        let forgotten = self.forgotten(now);
         if let Some(known) = self.known(id) {
             known.left = true;
-            known.leave(now);
+            known.leave(forgotten[known.asked.service]);
         }
         let here = |known: &Known| known.id == id && known.asked.service == asked.service;
         self.members
@@ -273,7 +253,7 @@ impl Run {
 
     /// Publishes what changed as the directory does, and asserts that this was all.
     fn publish(&mut self) {
-        self.revision += 1;
+        self.revision = self.table.newest_setting().max(self.revision + 1);
         for change in self.table.changes(self.revision) {
             match change {
                 Change::View(view) => self.published.insert(view.service.clone(), view),
@@ -281,7 +261,9 @@ impl Run {
             };
         }
         assert!(!self.table.is_touched());
-        let services: BTreeSet<_> = self.table.services.keys().collect();
+        let (manned, set) = (self.table.services.keys(), self.table.settings.keys());
+        let services: BTreeSet<_> = manned.chain(set).collect();
+        assert_eq!(self.table.service_count(), services.len());
         assert_eq!(self.published.keys().collect::<BTreeSet<_>>(), services);
         for (service, published) in &self.published {
             let fresh = view(&self.table, service.as_str()).unwrap();
@@ -330,7 +312,15 @@ impl Run {
                 })
                 .collect();
             assert_eq!(actual, expected, "{service} at {now}");
-            assert_eq!(view.is_some(), !members.is_empty(), "{service} at {now}");
+            let set = &self.settings[index];
+            let is_there = !members.is_empty() || !set.is_empty();
+            assert_eq!(view.is_some(), is_there, "{service} at {now}");
+            if let Some(view) = view {
+                assert_eq!(view.ttl, Duration::from_millis(set.ttl()));
+                assert_eq!(view.settings.policy.is_some(), set.policy_ttl.is_some());
+                assert_eq!(view.settings.config.len(), usize::from(set.has_value));
+                assert!(view.settings.newest() <= self.revision);
+            }
         }
         let registered = self.members.iter().filter(|known| !known.left).count();
         let listable = self
@@ -354,7 +344,7 @@ impl Run {
 }
 
 /// What a view says, but for what moves by itself.
-fn facts(view: &ServiceView) -> Vec<impl PartialEq + std::fmt::Debug> {
+fn facts(view: &ServiceView) -> impl PartialEq + std::fmt::Debug + use<> {
     let fact = |member: &Member| {
         let Member {
             entry,
@@ -377,7 +367,8 @@ fn facts(view: &ServiceView) -> Vec<impl PartialEq + std::fmt::Debug> {
             drained_at,
         )
     };
-    view.members.iter().map(fact).collect()
+    let members: Vec<_> = view.members.iter().map(fact).collect();
+    (view.ttl, view.settings.clone(), members)
 }
 
 proptest! {
@@ -397,7 +388,7 @@ proptest! {
             now += pass;
         }
         // Left alone, all that needs heartbeats goes.
-        now += 20_000;
+        now += 30_000;
         run.expire(now);
         run.publish();
         run.check(now);

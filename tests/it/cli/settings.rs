@@ -4,7 +4,7 @@ use super::*;
 
 /// Of every setting that is printed: its key, and values for the file, for the
 /// environment and for the flag, as they're written in the file.
-const SETTINGS: [(&str, [&str; 3]); 20] = [
+const SETTINGS: [(&str, [&str; 3]); 22] = [
     (
         "dns",
         [
@@ -53,6 +53,8 @@ const SETTINGS: [(&str, [&str; 3]); 20] = [
     ("cookies", ["false", "true", "false"]),
     ("answer_cache", ["0", "1", "65536"]),
     ("max_instances", ["1", "2", "3"]),
+    ("max_instances_per_service", ["1", "2", "3"]),
+    ("max_services", ["1", "2", "3"]),
     ("check_concurrency", ["1", "2", "10000"]),
     ("trace_queries", ["1", "2", "0"]),
     ("allow_unprotected_api", ["true", "false", "true"]),
@@ -171,6 +173,8 @@ fn checked_settings_read_back() {
         "cookies = true",
         "answer_cache = 64",
         "max_instances = 1000000",
+        "max_instances_per_service = 10000",
+        "max_services = 1000000",
         "check_concurrency = 256",
         "trace_queries = 1000",
         "allow_unprotected_api = false",

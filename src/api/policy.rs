@@ -1,0 +1,91 @@
+//! The JSON of policies and configuration values.
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use crate::time::TimeSpan;
+
+/// Body of `PUT /v1/services/{name}/policy`. What is left out is as the server's
+/// settings have it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicyFields {
+    /// TTL of answers, whole seconds up to 1h.
+    pub ttl: Option<String>,
+    /// TTL of negative answers, likewise.
+    pub negative_ttl: Option<String>,
+    /// Most records of an answer, 1 to 1000.
+    pub max_answers: Option<i64>,
+    /// `nodata`, `all` or `nxdomain`.
+    pub when_none_healthy: Option<String>,
+    /// `instances`, `none` or `{"strings": [...]}`; of any shape here, so that an
+    /// error tells all that is allowed.
+    pub txt: Option<serde_json::Value>,
+    /// Set by the server. Taken and left aside, so that what was read can be sent back.
+    pub revision: IgnoredAny,
+}
+
+/// A policy as it's read back.
+#[derive(Clone, Debug, Serialize)]
+pub struct Policy {
+    /// Left out when none was set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<TimeSpan>,
+    /// Left out when none was set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub negative_ttl: Option<TimeSpan>,
+    /// Left out when none was set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_answers: Option<u16>,
+    /// `nodata`, `all` or `nxdomain`.
+    pub when_none_healthy: &'static str,
+    /// What TXT at the service's name says.
+    pub txt: Txt,
+    /// Moves whenever the policy is set; also the `ETag`.
+    pub revision: u64,
+}
+
+/// What TXT at a service's name says.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Txt {
+    /// `instances` or `none`.
+    Word(&'static str),
+    /// One record of these strings.
+    Fixed {
+        /// The strings.
+        strings: Vec<String>,
+    },
+}
+
+/// Body of `PUT /v1/services/{name}/config/{key}`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigValueFields {
+    /// Any text of at most 4096 octets.
+    pub value: Option<String>,
+    /// May be left out; the path has it.
+    pub key: Option<String>,
+    /// Set by the server; left aside.
+    pub revision: IgnoredAny,
+}
+
+/// A configuration value as it's read back.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConfigValue {
+    /// The key, lower case.
+    pub key: String,
+    /// The value.
+    pub value: String,
+    /// Moves whenever the value is set; also the `ETag`.
+    pub revision: u64,
+}
+
+/// Answer to `GET /v1/services/{name}/config`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConfigValues {
+    /// The service.
+    pub name: String,
+    /// Its values by key.
+    pub config: Vec<ConfigValue>,
+}
