@@ -11,6 +11,7 @@
 mod api;
 mod browse;
 mod carriers;
+mod chaos;
 mod check;
 mod cli;
 mod collector;
@@ -21,7 +22,6 @@ mod guard;
 mod harness;
 mod health;
 mod layers;
-mod messages;
 mod mutants;
 mod names;
 mod oracle;
