@@ -36,21 +36,28 @@
 //! | 2181 | one TTL an RRset, no duplicate records, TC only for what was asked | yes |
 //! | 2308 | negative answers with SOA and its TTL | yes |
 //! | 2782 | SRV; addresses of targets in additional | yes |
+//! | 3225 | DO, as it was | yes |
+//! | 3596 | AAAA, ip6.arpa | yes |
 //! | 3597 | unknown types | yes |
+//! | 4035 | DS of a cut, from the zone above it | and no more of DNSSEC |
 //! | 4343 | letter case: kept as asked, ignored when looked up | yes |
 //! | 4592 | wildcards, empty non-terminals | yes, in static zones |
+//! | 5001 | NSID, to those who ask | yes |
 //! | 6672 | DNAME | yes |
 //! | 6763 | TXT as key=value, browsing | yes |
 //! | 6891 | EDNS, BADVERS, payload size | yes |
-//! | 7766 | TCP: pipelining, idle timeout, half-close | yes |
-//! | 5001 | NSID, to those who ask | yes |
+//! | 7766, 9210 | TCP: pipelining, idle timeout, half-close | yes |
 //! | 7873, 9018 | cookies, BADCOOKIE where they're required | yes |
 //! | 8020 | NXDOMAIN means nothing below | yes |
 //! | 8482 | ANY answered with HINFO | yes |
+//! | 8906 | an answer to whatever is asked | yes |
 //! | 8914 | extended errors | yes |
+//! | 9267 | what parsers get wrong | yes |
 //! | 9471 | glue of referrals sets TC | yes |
 //! | 9619 | exactly one question | yes |
 //! | 1995, 1996, 2136, 5936 | IXFR, NOTIFY, UPDATE, AXFR | refused |
+//!
+//! Each has tests named by it and its sections, in `tests/it/`.
 
 pub mod access;
 pub mod answer;

@@ -124,6 +124,7 @@ child    NS  ns.child
 ns.child A   192.0.2.4
          AAAA 2001:db8::4
 hidden.child TXT occluded
+lower.child NS ns
 deep.er  NS  ns.grand.deep.er
 ns.grand.deep.er A 192.0.2.5
 _s._tcp  SRV 1 2 3 www
@@ -232,7 +233,7 @@ fn section_3_6_2_an_alias_of_a_service() {
 fn section_4_3_2_step_2_the_closest_zone() {
     check(
         &corp(),
-        "
+        r"
         sub.corp.example. NS
         NOERROR aa
         an sub.corp.example. 300 NS ns.sub.corp.example.
@@ -247,6 +248,9 @@ fn section_4_3_2_step_2_the_closest_zone() {
         au corp.example. 60 SOA ns.corp.example. hostmaster.corp.example. 7 3600 600 86400 60
 
         xcorp.example. A
+        REFUSED ede=20
+
+        x\.corp.example. A
         REFUSED ede=20
 
         example. A
@@ -308,6 +312,9 @@ fn section_4_3_2_step_3b_referrals() {
         // There in the file, but not this zone's to tell.
         "hidden.child.corp.example. TXT",
         "below.hidden.child.corp.example. TXT",
+        // The topmost cut counts.
+        "lower.child.corp.example. NS",
+        "www.lower.child.corp.example. A",
     ] {
         check(&server, &format!("{question}{to_child}"));
     }

@@ -1,18 +1,14 @@
 //! RFC 1035: messages, and the files that zones are read from.
 
+use std::io::Write;
+use std::net::TcpStream;
+
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType::{A, TXT};
+use hickory_proto::rr::RecordType::{A, SRV, TXT};
 
-use crate::check::check;
-use crate::harness::{TempDir, TestServer, query};
-
-const WEB: &str = "web.svc.internal.";
-
-fn web() -> TestServer {
-    let server = TestServer::start();
-    server.register_web("web-1", 1);
-    server
-}
+use crate::check::{check, check_tcp};
+use crate::harness::{Answer, TempDir, TestServer, query, receive_framed};
+use crate::raw::{WEB, web};
 
 /// A name of `len` octets on the wire, of labels as long as they may be.
 fn name_of(len: usize, zone: &str) -> String {
@@ -63,9 +59,11 @@ fn section_4_1_1_header() {
 #[test]
 fn section_4_1_1_a_response_is_not_answered() {
     let server = web();
-    let mut response = query(WEB, A, Some(1232));
-    response[2] = 0x80;
-    assert_eq!(server.udp(&response), None);
+    for opcode in 0..16 {
+        let mut response = query(WEB, A, Some(1232));
+        response[2] = 0x80 | opcode << 3;
+        assert_eq!(server.udp(&response), None, "{opcode}");
+    }
     assert_eq!(
         server.udp(&query(WEB, A, None)[..11]),
         None,
@@ -107,6 +105,26 @@ fn section_4_1_4_compression() {
     }
 }
 
+/// A pointer has 14 bits, so a name behind the first 16 KiB can't be pointed at: it's
+/// written again, and nothing points astray.
+#[test]
+fn section_4_1_4_compression_behind_16_kib() {
+    let mut zone = "$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 192.0.2.1\n".to_owned();
+    let mut case = "_s._tcp.example. SRV\nNOERROR aa\n".to_owned();
+    let rest = format!("{0}.{0}.{0}", "x".repeat(59));
+    // 64 records of 260 octets, then the addresses of 64 names of 242.
+    for n in 100..164 {
+        let target = format!("{n}{}.{rest}", "y".repeat(50));
+        zone += &format!("_s._tcp SRV 0 0 {n} {target}\n{target} A 192.0.2.{n}\n");
+        case += &format!("an _s._tcp.example. 60 SRV 0 0 {n} {target}.example.\n");
+        case += &format!("ad {target}.example. 60 A 192.0.2.{n}\n");
+    }
+    let server = TestServer::with_zones(&[("example.zone", &zone)]);
+    check_tcp(&server, &case);
+    let answer = server.ask_tcp("_s._tcp.example.", SRV).octets;
+    assert!(answer.len() > 2 * 0x4000 - 1000, "{}", answer.len());
+}
+
 /// A zone with an RRset of 40 texts, about 1600 octets.
 fn long() -> TestServer {
     let mut zone = "@ 60 SOA ns host 1 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.1\n".to_owned();
@@ -122,7 +140,7 @@ fn section_4_2_1_udp_has_512_octets() {
     let message = query("long.example.", TXT, None);
     let cut = server.exchange(&message);
     assert!(cut.truncated() && cut.octets.len() <= 512);
-    let whole = crate::harness::Answer::new(server.exchange_tcp(&message));
+    let whole = Answer::new(server.exchange_tcp(&message));
     assert!(!whole.truncated());
     assert_eq!(whole.message.answers.len(), 40);
 }
@@ -130,16 +148,15 @@ fn section_4_2_1_udp_has_512_octets() {
 /// A message that comes octet by octet is as good as one in one piece.
 #[test]
 fn section_4_2_2_tcp_has_a_length_before_each_message() {
-    use std::io::Write;
     let server = long();
-    let mut stream = std::net::TcpStream::connect(server.dns()).unwrap();
+    let mut stream = TcpStream::connect(server.dns()).unwrap();
     stream.set_nodelay(true).unwrap();
     let message = query("long.example.", TXT, None);
     let len = u16::try_from(message.len()).unwrap();
     for octet in len.to_be_bytes().iter().chain(&message) {
         stream.write_all(&[*octet]).unwrap();
     }
-    let answer = crate::harness::Answer::new(crate::harness::receive_framed(&mut stream));
+    let answer = Answer::new(receive_framed(&mut stream));
     assert_eq!(answer.message.answers.len(), 40);
 }
 
@@ -210,5 +227,89 @@ fn section_5_3_master_file_example() {
         an stooges.isi.edu. 60 MG LARRY.isi.edu.
         an stooges.isi.edu. 60 MG CURLEY.isi.edu.
         ",
+    );
+}
+
+/// A file as editors of other systems leave it, with most of what may be written in more
+/// than one way. What it says, and no more, is what is answered; errors and the rest of
+/// the syntax are in the unit tests of `dns::master`.
+#[test]
+fn section_5_1_a_file_with_all_sorts_of_entries() {
+    let lines = [
+        "$TTL 1h30m ; of all that have none",
+        "@ IN SOA ns host ( 1 ; serial",
+        "   2h 10m",
+        "  1w 1M ) ; minimum",
+        "\tNS ns",
+        "ns in 5m a 192.0.2.1",
+        "   5m in a 192.0.2.2",
+        "TXT TXT \"a;b\" ( c\\;d",
+        "  \"\" \"two\\\"quotes\" ) ; the owner is called TXT",
+        "300 A 192.0.2.3",
+        "IN A 192.0.2.4",
+        "split A 192.0.2.5",
+        "$ORIGIN deep.example.",
+        "a.b TXT below",
+        "  TXT again",
+        "$ORIGIN example.",
+        "SPLIT A 192.0.2.6",
+        "split A 192.0.2.5",
+        "dot\\.ted A 192.0.2.7",
+        "\\065\\066c A 192.0.2.8",
+        "octets TYPE1 \\# 4 c0 00 02 09",
+        "last A 192.0.2.10",
+    ];
+    let server = TestServer::with_zones(&[("example.zone", &lines.join("\r\n"))]);
+    check(
+        &server,
+        r#"
+        example. SOA
+        NOERROR aa
+        an example. 5400 SOA ns.example. host.example. 1 7200 600 604800 60
+
+        example. NS
+        NOERROR aa
+        an example. 5400 NS ns.example.
+        ad ns.example. 300 A 192.0.2.1
+        ad ns.example. 300 A 192.0.2.2
+
+        txt.example. TXT
+        NOERROR aa
+        an txt.example. 5400 TXT "a;b" "c;d" "" "two\"quotes"
+
+        300.example. A
+        NOERROR aa
+        an 300.example. 5400 A 192.0.2.3
+
+        in.example. A
+        NOERROR aa
+        an in.example. 5400 A 192.0.2.4
+
+        split.example. A
+        NOERROR aa
+        an split.example. 5400 A 192.0.2.5
+        an split.example. 5400 A 192.0.2.6
+
+        a.b.deep.example. TXT
+        NOERROR aa
+        an a.b.deep.example. 5400 TXT "below"
+        an a.b.deep.example. 5400 TXT "again"
+
+        dot\.ted.example. A
+        NOERROR aa
+        an dot\.ted.example. 5400 A 192.0.2.7
+
+        abc.example. A
+        NOERROR aa
+        an abc.example. 5400 A 192.0.2.8
+
+        octets.example. A
+        NOERROR aa
+        an octets.example. 5400 A 192.0.2.9
+
+        last.example. A
+        NOERROR aa
+        an last.example. 5400 A 192.0.2.10
+        "#,
     );
 }

@@ -1,4 +1,4 @@
-//! RFC 7766: DNS over TCP.
+//! RFC 7766: DNS over TCP; and RFC 9210, which wants it.
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
@@ -51,9 +51,9 @@ fn big() -> TestServer {
     server
 }
 
-/// As good as UDP, and needn't come after it (RFC 9210 §3).
+/// TCP is as good as UDP, and needn't come after it (§5).
 #[test]
-fn section_5_tcp_first() {
+fn rfc9210_3_tcp_without_udp_before() {
     let server = web();
     let mut stream = connect(&server);
     stream.write_all(&framed(1, WEB, A)).unwrap();
