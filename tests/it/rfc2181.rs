@@ -115,7 +115,7 @@ fn section_10_1_cname_is_alone() {
             &[],
             std::time::Duration::ZERO,
         );
-        let error = error.err().expect(records).to_string();
+        let error = error.expect_err(records).to_string();
         assert!(
             error.contains(found) && error.contains("example.zone:"),
             "{error}"
