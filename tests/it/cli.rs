@@ -370,6 +370,12 @@ fn help_names_every_flag_with_its_default() {
         ("--chaos", "NAMEBEAT_CHAOS", ""),
         ("--answer-cache", "NAMEBEAT_ANSWER_CACHE", "64"),
         ("--max-instances", "NAMEBEAT_MAX_INSTANCES", "1000000"),
+        (
+            "--max-instances-per-service",
+            "NAMEBEAT_MAX_INSTANCES_PER_SERVICE",
+            "10000",
+        ),
+        ("--max-services", "NAMEBEAT_MAX_SERVICES", "100000"),
         ("--check-concurrency", "NAMEBEAT_CHECK_CONCURRENCY", "256"),
         ("--trace-queries", "NAMEBEAT_TRACE_QUERIES", "1000"),
         (

@@ -121,7 +121,11 @@ impl Table {
 
     /// Puts a service's settings in place of its former ones. The only way in which
     /// they change.
-    fn set_settings(&mut self, service: &ServiceName, settings: Option<Arc<ServiceSettings>>) {
+    pub(super) fn set_settings(
+        &mut self,
+        service: &ServiceName,
+        settings: Option<Arc<ServiceSettings>>,
+    ) {
         let is = settings.is_some();
         let former = match settings {
             Some(settings) => {
