@@ -99,7 +99,8 @@ impl Registered<'_> {
             .filter(|member| selection.is_reached_by(member.instance()))
             .collect();
         let is_whole = *selection == Selection::All;
-        if reached.is_empty() && !is_whole {
+        let is_set = is_whole && !view.settings.is_empty();
+        if reached.is_empty() && !is_set {
             return Step::absent(view.negative_ttl);
         }
         if is_whole && let Some(fixed) = Self::fixed_strings(view, qname, qtype) {

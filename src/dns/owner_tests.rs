@@ -43,6 +43,11 @@ fn reads_the_table_of_names() {
             id: "web-1"
         }
     );
+    assert_eq!(parse("_config.web"), Owner::Config("web"));
+    assert_eq!(parse("_grpc_config.web"), Owner::GrpcConfig("web"));
+    for nothing in ["x._config.web", "_config.x.web", "x._grpc_config.web"] {
+        assert_eq!(parse(nothing), Owner::Unknown, "{nothing}");
+    }
     assert_eq!(
         parse("prod.env.blue.color.tag.web"),
         of_web(Selection::Tags(

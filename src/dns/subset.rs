@@ -85,3 +85,7 @@ impl Limit {
         foldhash::quality::FixedState::default().hash_one((self.class, value))
     }
 }
+
+#[cfg(test)]
+#[path = "subset_tests.rs"]
+mod tests;

@@ -21,7 +21,9 @@ use namebeat::dns::zones::Zones;
 use namebeat::dns::{stream, udp};
 use namebeat::name::DomainName;
 use namebeat::registry::Registry;
+use namebeat::registry::condition::Condition;
 use namebeat::registry::instance::Instance;
+use namebeat::registry::policy::Policy;
 use namebeat::registry::table::TableConfig;
 use namebeat::telemetry::{Instruments, Transport};
 use namebeat::time::Clock;
@@ -32,6 +34,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::{DEADLINE, TempDir, query, receive, receive_framed, send_framed};
+use crate::policy::examples;
 
 const ZONE: &str = r"
 @ 300 SOA ns host 1 2 3 4 60
@@ -138,6 +141,13 @@ impl Carriers {
             .unwrap();
     }
 
+    fn set_policy(&self, service: u8, policy: Option<Policy>) {
+        let service = format!("s{service}").parse().unwrap();
+        let set = (self.registry).set_policy(service, policy, Condition::default());
+        // What isn't set can't be taken back, and nothing is the matter.
+        let _ = self.runtime.block_on(set).unwrap();
+    }
+
     fn direct(&self, message: &[u8], datagram: bool) -> Vec<u8> {
         let local = "127.0.0.1".parse().unwrap();
         let (client, transport) = match datagram {
@@ -228,13 +238,19 @@ impl Changes {
                 .build()
                 .unwrap();
             let mut rng = fastrand::Rng::with_seed(7);
-            let mut changes = 0;
+            let (mut changes, policies) = (0, examples());
             let pause = |rng: &mut fastrand::Rng| Duration::from_millis(rng.u64(1..8));
             while stopped.recv_timeout(pause(&mut rng)) == Err(RecvTimeoutError::Timeout) {
                 let (id, service) = (rng.u8(1..20), rng.u8(1..4));
                 let known = format!("i{id}").parse().unwrap();
                 let change = async {
-                    match rng.u8(0..4) {
+                    match rng.u8(0..5) {
+                        4 => {
+                            let service = format!("s{service}").parse().unwrap();
+                            let policy = rng.choice(&policies).cloned();
+                            let any = Condition::default();
+                            drop(registry.set_policy(service, policy, any).await.unwrap());
+                        }
                         0 => drop(registry.deregister(known).await.unwrap()),
                         1 => drop(registry.drain(known).await.unwrap()),
                         2 => drop(registry.resume(known).await.unwrap()),
@@ -330,6 +346,7 @@ fn qname() -> impl Strategy<Value = String> {
         Just("version"),
         Just("1"),
         Just("_tcp"),
+        Just("_config"),
         Just("_s1"),
         Just("_http"),
         Just("www"),
@@ -357,6 +374,7 @@ proptest! {
     #[test]
     fn all_carriers_agree(
         registrations in prop::collection::vec((1u8..20, 1u8..4, any::<bool>(), "prod|test"), 0..8),
+        policies in prop::collection::vec((1u8..4, prop::option::of(prop::sample::select(examples()))), 0..3),
         questions in prop::collection::vec((qname(), prop::sample::select(vec![1u16, 2, 5, 6, 16, 28, 33, 43, 255])), 1..20),
         payload in prop::option::of(512u16..2000),
     ) {
@@ -366,6 +384,9 @@ proptest! {
         CARRIERS.with(|carriers| {
             for (id, service, v6, tag) in &registrations {
                 carriers.register(*id, *service, *v6, tag);
+            }
+            for (service, policy) in &policies {
+                carriers.set_policy(*service, policy.clone());
             }
             for (name, qtype) in &questions {
                 carriers.agree_on(name, *qtype, payload)?;

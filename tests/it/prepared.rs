@@ -16,13 +16,16 @@ use namebeat::dns::reverse::ReverseNetworks;
 use namebeat::dns::zones::ZoneSource;
 use namebeat::name::DomainName;
 use namebeat::registry::Registry;
+use namebeat::registry::condition::Condition;
 use namebeat::registry::instance::Instance;
 use namebeat::registry::table::TableConfig;
+use namebeat::registry::view::{Report, ReportedStatus};
 use namebeat::telemetry::Instruments;
 use namebeat::time::{Clock, Moment};
 use proptest::prelude::*;
 
 use crate::harness::{TempDir, query};
+use crate::policy::examples;
 
 const ZONE: &str = r"
 www 300 CNAME s1.svc.internal.
@@ -166,6 +169,12 @@ enum Change {
     Drain(u8),
     Resume(u8),
     Heartbeat(u8),
+    /// Whether the instance says that it fails.
+    Report(u8, bool),
+    /// One of [`examples`] for a service, or none.
+    SetPolicy(u8, Option<prop::sample::Index>),
+    /// A configuration value, or none; whether it's gRPC's.
+    SetValue(u8, bool, Option<u16>),
 }
 
 #[derive(Clone, Debug)]
@@ -182,6 +191,11 @@ fn qname() -> impl Strategy<Value = String> {
         "s1.svc.internal.",
         "S1.svc.INTERNAL.",
         "s2.svc.internal.",
+        "s1.svc.internal.",
+        "s3.svc.internal.",
+        "_config.s1.svc.internal.",
+        "_grpc_config.s1.svc.internal.",
+        "_config.s3.svc.internal.",
         "i1.s1.svc.internal.",
         "i2.s1.svc.internal.",
         "_s1._tcp.svc.internal.",
@@ -227,6 +241,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0u8..40).prop_map(Change::Drain),
         1 => (0u8..40).prop_map(Change::Resume),
         1 => (0u8..40).prop_map(Change::Heartbeat),
+        1 => (0u8..40, any::<bool>()).prop_map(|(id, fails)| Change::Report(id, fails)),
+        1 => (1u8..4, prop::option::weighted(0.8, any::<prop::sample::Index>()))
+            .prop_map(|(service, policy)| Change::SetPolicy(service, policy)),
+        1 => (prop::sample::select(vec![1u8, 3]), any::<bool>(), prop::option::of(0u16..600))
+            .prop_map(|(service, grpc, len)| Change::SetValue(service, grpc, len)),
     ];
     let qtype = prop::sample::select(vec![1u16, 28, 33, 16, 12, 12, 6, 2, 15, 65, 255, 4711]);
     let payload = prop::option::of(prop::sample::select(vec![0u16, 512, 800, 1232, 4096]));
@@ -263,6 +282,30 @@ fn apply(desk: &Desk, change: &Change) {
         }
         Change::Heartbeat(known) => {
             let _ = registry.heartbeat(&format!("i{known}"));
+        }
+        Change::Report(known, fails) => {
+            let status = match fails {
+                true => ReportedStatus::Failing,
+                false => ReportedStatus::Passing,
+            };
+            if let Ok(entry) = registry.heartbeat(&format!("i{known}")) {
+                let reported = registry.set_report(entry, Report { status, note: None });
+                desk.runtime.block_on(reported).unwrap();
+            }
+        }
+        Change::SetPolicy(service, policy) => {
+            let (service, examples) = (format!("s{service}").parse().unwrap(), examples());
+            let policy = policy.map(|index| index.get(&examples).clone());
+            let set = registry.set_policy(service, policy, Condition::default());
+            // What isn't set can't be taken back, and nothing is the matter.
+            let _ = desk.runtime.block_on(set).unwrap();
+        }
+        Change::SetValue(service, grpc, len) => {
+            let key = if grpc { "grpc-config" } else { "k" };
+            let (service, key) = (format!("s{service}").parse().unwrap(), key.parse().unwrap());
+            let value = len.map(|len| "x".repeat(len.into()).into());
+            let set = registry.set_config_value(service, key, value, Condition::default());
+            let _ = desk.runtime.block_on(set).unwrap();
         }
     }
 }
@@ -377,6 +420,49 @@ fn what_is_asked_again_is_prepared() {
     let answer = desk.answer(&message, client(1, false), now, &mut scratch);
     assert!(answer.prepared);
     assert_eq!(answer.octets[12..29], message[12..29]);
+}
+
+/// With a limit of answers, each class of clients has a prepared answer of its own.
+#[test]
+fn subsets_are_prepared_for_each_class() {
+    let desk = Desk::new();
+    for id in 1..=40 {
+        desk.register(&format!("i{id}"), "s1", &format!("10.0.0.{id}"), 256, "1h");
+    }
+    let limited = examples()
+        .into_iter()
+        .find(|policy| policy.max_answers == Some(3));
+    let set = |policy: Option<_>| {
+        let service = "s1".parse().unwrap();
+        let set = desk
+            .registry
+            .set_policy(service, policy, Condition::default());
+        desk.runtime.block_on(set).unwrap().unwrap();
+    };
+    set(limited);
+    let mut scratch = Scratch::with_cache(1 << 20);
+    let mut ask = |qtype: RecordType, number: u8, payload: Option<u16>| {
+        let message = query("s1.svc.internal.", qtype, payload);
+        let client = client(number, payload.is_some());
+        let answer = desk.answer(&message, client, desk.registry.now(), &mut scratch);
+        assert!(!answer.is_cut());
+        (answer.prepared, answer.essential().1)
+    };
+    let mut subsets = BTreeSet::new();
+    for number in 1..=40 {
+        for qtype in [RecordType::A, RecordType::SRV, RecordType::TXT] {
+            let (prepared, anew) = ask(qtype, number, Some(1232));
+            assert!(!prepared, "{number} {qtype}");
+            assert_eq!(ask(qtype, number, Some(1232)), (true, anew.clone()));
+            subsets.insert(anew);
+        }
+    }
+    assert!(subsets.len() > 100, "{}", subsets.len());
+    // What everybody is answered with is there for everybody.
+    set(None);
+    assert!(!ask(RecordType::A, 1, Some(1232)).0);
+    let whole = ask(RecordType::A, 2, Some(1232));
+    assert!(whole.0 && whole.1.len() > 40);
 }
 
 /// The first record is drawn anew for every response, by weight, though the
