@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_proto::op::Message;
+use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{RData, RecordType};
 use namebeat::api::Registration;
+use namebeat::api::policy::PolicyFields;
 use namebeat::dns::access::Access;
 use namebeat::dns::answer::{Authority, Client, Scratch, Source, Verdict};
 use namebeat::dns::guard::Guard;
@@ -463,6 +464,47 @@ fn subsets_are_prepared_for_each_class() {
     assert!(!ask(RecordType::A, 1, Some(1232)).0);
     let whole = ask(RecordType::A, 2, Some(1232));
     assert!(whole.0 && whole.1.len() > 40);
+}
+
+/// The end of the last listed lease changes answers that don't show it.
+#[test]
+fn what_the_last_lease_keeps_from_being_said_is_said_in_time() {
+    for (when, name, qtype, before, after) in [
+        ("all", "i1.s1.svc.internal.", RecordType::A, 0, Some(1)),
+        ("all", "s1.svc.internal.", RecordType::A, 1, Some(1)),
+        ("nxdomain", "i1.s1.svc.internal.", RecordType::A, 0, None),
+        ("nxdomain", "s1.svc.internal.", RecordType::TXT, 1, None),
+        ("nxdomain", "s1.svc.internal.", RecordType::MX, 0, None),
+    ] {
+        let desk = Desk::new();
+        desk.register("i1", "s1", "10.0.0.1", 256, "1h");
+        apply(&desk, &Change::Report(1, true));
+        desk.register("i2", "s1", "10.0.0.2", 256, "20s");
+        let body = serde_json::json!({"when_none_healthy": when, "txt": {"strings": ["x"]}});
+        let fields: PolicyFields = serde_json::from_value(body).unwrap();
+        let policy = Some(fields.try_into().unwrap());
+        let set = (desk.registry).set_policy("s1".parse().unwrap(), policy, Condition::default());
+        desk.runtime.block_on(set).unwrap().unwrap();
+        let mut scratch = Scratch::with_cache(1 << 20);
+        let mut ask = |later: u64| {
+            let now = desk.registry.now().after(Duration::from_secs(later));
+            let message = query(name, qtype, Some(1232));
+            desk.answer(&message, client(1, true), now, &mut scratch)
+        };
+        for prepared in [false, true] {
+            let answer = ask(0);
+            assert_eq!(answer.prepared, prepared, "{when} {name} {qtype}");
+            assert_eq!(
+                answer.message().answers.len(),
+                before,
+                "{when} {name} {qtype}"
+            );
+        }
+        let message = ask(30).message();
+        let is_there = message.metadata.response_code == ResponseCode::NoError;
+        let told = is_there.then_some(message.answers.len());
+        assert_eq!(told, after, "{when} {name} {qtype}");
+    }
 }
 
 /// The first record is drawn anew for every response, by weight, though the
