@@ -126,7 +126,7 @@ pub fn restore(
             serde_json::from_str(&line).map_err(|error| wrong(error.to_string()))?;
         let record = Record::deserialize(&value).map_err(|error| wrong(error.to_string()))?;
         record.encode(&mut records);
-        let known = Known::of(record, &clock).and_then(|known| {
+        let known = Known::of(record, &clock, None).and_then(|known| {
             known.map_err(|_| Malformed("the end of a snapshot has no place here".to_owned()))
         });
         table.take_in(known.map_err(|error| wrong(error.to_string()))?);

@@ -14,9 +14,10 @@ mod expire;
 mod hold;
 mod journal;
 mod limits;
+mod members;
 mod settings;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,7 @@ use crate::name::{InstanceId, ServiceName};
 use crate::time::Moment;
 
 pub use self::limits::TableConfig;
+use self::members::Members;
 use self::settings::FormerTtls;
 pub use self::settings::{Changed, Setting, SettingError};
 
@@ -51,7 +53,7 @@ type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::quality::RandomSt
 type HashSet<K> = std::collections::HashSet<K, foldhash::quality::RandomState>;
 
 /// Members by service and id.
-type Services = HashMap<ServiceName, BTreeMap<InstanceId, Member>>;
+type Services = HashMap<ServiceName, Members>;
 
 /// All instances by service, and what was decided about each.
 #[derive(Debug)]
@@ -167,7 +169,7 @@ impl Table {
         let stays = home.as_ref() == Some(&instance.service);
         // One that comes back to where its own name still answers has its place.
         let members = self.services.get(&instance.service);
-        let has_place = members.is_some_and(|members| members.contains_key(&instance.id));
+        let has_place = members.is_some_and(|members| members.contains(&instance.id));
         if !has_place {
             self.has_room(&instance.service)?;
         }
@@ -192,7 +194,7 @@ impl Table {
     /// Shares with an instance of its service what the two have in common.
     fn share(&self, instance: &mut Instance) {
         let members = self.services.get(&instance.service);
-        if let Some((_, sibling)) = members.and_then(BTreeMap::last_key_value) {
+        if let Some(sibling) = members.and_then(Members::last) {
             instance.share_with(sibling.instance());
         }
     }
@@ -344,8 +346,7 @@ impl Table {
             negative_ttl: policy
                 .and_then(|policy| policy.negative_ttl)
                 .unwrap_or(self.config.negative_ttl),
-            members: members
-                .map_or_else(Box::default, |members| members.values().cloned().collect()),
+            members: members.map_or_else(Box::default, |members| members.iter().cloned().collect()),
             settings,
             service,
         })
@@ -396,7 +397,7 @@ impl Table {
         let has_settings = self.settings.contains_key(&service);
         let members = self.services.entry(service).or_default();
         self.unmanned -= usize::from(members.is_empty() && has_settings);
-        members.insert(id, member);
+        members.insert(member);
     }
 
     /// Notes under which service an id is registered; gives back the one before.

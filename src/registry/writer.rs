@@ -150,7 +150,8 @@ impl Writer {
         self.revision = self.revision.max(ceiling);
         let (instances, _) = self.table.counts();
         self.directory.reserve(instances, self.table.touched());
-        for entry in self.table.begin(self.clock.now()) {
+        let entries = self.table.begin(self.clock.now());
+        for entry in &entries {
             let instance = &entry.instance;
             if instance.check.is_some() || matches!(instance.host, Host::Name(_)) {
                 let health = self
@@ -160,10 +161,14 @@ impl Writer {
                 self.feed
                     .began(entry.clone(), health.unwrap_or(Health::Starting));
             }
-            self.directory.enter(entry);
         }
         self.disk = Some(Keeper::new(log, ceiling));
-        self.publish();
+        let directory = self.directory.clone();
+        // Nobody looks before all is there, so both go on at the same time.
+        std::thread::scope(|scope| {
+            scope.spawn(move || entries.into_iter().for_each(|entry| directory.enter(entry)));
+            self.publish();
+        });
         tracing::info!(instances, records = summary.records, dir = %path.display(), "the state is loaded");
         Ok(())
     }

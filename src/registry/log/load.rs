@@ -274,7 +274,9 @@ impl<'k> StateFile<'k> {
             let (record, after) =
                 Record::decode(rest).map_err(|error| self.damaged(error.to_string()))?;
             rest = after;
-            match Known::of(record, clock).map_err(|error| self.damaged(error.to_string()))? {
+            match Known::of(record, clock, known.last())
+                .map_err(|error| self.damaged(error.to_string()))?
+            {
                 Ok(thing) => {
                     count += 1;
                     known.push(thing);

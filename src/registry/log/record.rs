@@ -216,12 +216,28 @@ impl<'a> Stored<'a> {
     }
 
     /// The member that it is. Names are checked again, so that nothing else gets in.
-    pub(super) fn restore(self, clock: &Clock) -> Result<Restored, Malformed> {
+    ///
+    /// What is equal in the instance `before` it in the file is shared with that.
+    pub(super) fn restore(
+        self,
+        clock: &Clock,
+        before: Option<&Instance>,
+    ) -> Result<Restored, Malformed> {
         let pair = |(key, value): (&str, &str)| Ok((key.parse()?, value.parse()?));
         let port = |(name, port): (&str, u16)| Ok((name.parse()?, port));
         let text = |(key, value): (&str, &str)| (key.into(), value.into());
         let moment = |nanos| clock.moment(DateTime::from_timestamp_nanos(nanos));
         let protocol = Protocol::named(self.protocol);
+        let tags = before.filter(|before| {
+            let known = before.tags.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+            known.eq(self.tags.iter().copied())
+        });
+        let metadata = before.filter(|before| {
+            let known = before.metadata.iter().map(|(k, v)| (&**k, &**v));
+            known.eq(self.metadata.iter().copied())
+        });
+        let version = before.filter(|before| before.version.as_deref() == self.version);
+        let service = before.filter(|before| before.service.as_str() == self.service);
         let host = match self.host {
             StoredHost::Address(address) => Host::Address(address),
             StoredHost::Addresses(addresses) => Host::Addresses(addresses.into()),
@@ -234,8 +250,14 @@ impl<'a> Stored<'a> {
         Ok(Restored {
             instance: Instance {
                 id: self.id.parse()?,
-                service: self.service.parse()?,
-                version: self.version.map(Into::into),
+                service: match service {
+                    Some(before) => before.service.clone(),
+                    None => self.service.parse()?,
+                },
+                version: match version {
+                    Some(before) => before.version.clone(),
+                    None => self.version.map(Into::into),
+                },
                 host,
                 port: self.port,
                 ports: self
@@ -244,12 +266,17 @@ impl<'a> Stored<'a> {
                     .map(port)
                     .collect::<Result<_, LabelError>>()?,
                 protocol: protocol.ok_or_else(|| Malformed("unknown protocol".to_owned()))?,
-                tags: self
-                    .tags
-                    .into_iter()
-                    .map(pair)
-                    .collect::<Result<_, LabelError>>()?,
-                metadata: self.metadata.into_iter().map(text).collect(),
+                tags: match tags {
+                    Some(before) => before.tags.clone(),
+                    None => {
+                        let tags = self.tags.into_iter().map(pair);
+                        tags.collect::<Result<_, LabelError>>()?
+                    }
+                },
+                metadata: match metadata {
+                    Some(before) => before.metadata.clone(),
+                    None => self.metadata.into_iter().map(text).collect(),
+                },
                 weight: self.weight,
                 priority: self.priority,
                 locality: self.locality.map(str::parse).transpose()?,
@@ -330,13 +357,21 @@ pub(in crate::registry) enum Known {
 }
 
 impl Known {
-    /// What a record says; of the end of a snapshot, the number of records before it.
+    /// What a record says that stands behind `before`; of the end of a snapshot, the
+    /// number of records before it.
     pub(in crate::registry) fn of(
         record: Record<'_>,
         clock: &Clock,
+        before: Option<&Known>,
     ) -> Result<Result<Self, u64>, Malformed> {
         Ok(Ok(match record {
-            Record::Registered(stored) => Self::Registered(Box::new(stored.restore(clock)?)),
+            Record::Registered(stored) => {
+                let before = match before {
+                    Some(Self::Registered(before)) => Some(&before.instance),
+                    _ => None,
+                };
+                Self::Registered(Box::new(stored.restore(clock, before)?))
+            }
             Record::Gone { id, drained } => Self::Gone(id.parse()?, drained),
             Record::Settings(stored) => {
                 let (service, settings) = stored.restore()?;

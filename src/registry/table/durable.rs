@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::journal::Step;
+use super::members::Members;
 use super::{DRAIN_MARGIN, Lease, Member, Table};
 use crate::name::{InstanceId, ServiceName};
 use crate::registry::log::record::{Known, Record, Restored, Stored};
@@ -64,7 +65,7 @@ impl Table {
         let latest = now.after(MAX_TTL.saturating_add(DRAIN_MARGIN));
         let mut entries = Vec::with_capacity(self.homes.len());
         let leaving = std::mem::take(&mut self.leaving);
-        for member in self.services.values_mut().flat_map(|all| all.values_mut()) {
+        for member in self.services.values_mut().flat_map(Members::iter_mut) {
             member.entry.lease.restart(now);
             member.drained_at = member.drained_at.map(|until| until.min(latest));
             entries.push(member.entry.clone());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::members::Members;
 use super::{HashMap, Table, is_current};
 use crate::name::ServiceName;
 use crate::registry::guard::{GuardConfig, Losses, is_late};
@@ -101,7 +102,7 @@ impl Table {
             .services
             .get(service)
             .into_iter()
-            .flat_map(|all| all.values());
+            .flat_map(Members::iter);
         for member in members.filter(|member| !member.left) {
             let lease = &member.entry.lease;
             if let (Some(term), Some(left)) = (lease.term(), lease.left(now)) {

@@ -1,8 +1,8 @@
 //! The table's settings, and how much it takes.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::members::Members;
 use super::{RegisterError, Table};
 use crate::name::ServiceName;
 use crate::registry::guard::GuardConfig;
@@ -46,7 +46,7 @@ impl Table {
             max_services,
             ..
         } = self.config;
-        let members = self.services.get(service).map_or(0, BTreeMap::len);
+        let members = self.services.get(service).map_or(0, Members::len);
         if self.homes.len() + self.left >= max_instances {
             return Err(RegisterError::Full(max_instances));
         }

@@ -98,8 +98,13 @@ impl Run {
     fn dump(&self, now: u64) -> String {
         let table = &self.table;
         let members = |service: &&str| {
-            let members = table.services.get(*service).into_iter().flatten();
-            let shown = members.map(|(id, member)| {
+            let members = table
+                .services
+                .get(*service)
+                .into_iter()
+                .flat_map(Members::iter);
+            let shown = members.map(|member| {
+                let id = &member.instance().id;
                 let generation = member.entry.generation;
                 format!(
                     "{id} {generation} {:?}",
@@ -221,7 +226,7 @@ proptest! {
             while !rest.is_empty() {
                 let (record, after) = Record::decode(rest).unwrap();
                 rest = after;
-                restored.take_in(Known::of(record, &clock).unwrap().unwrap());
+                restored.take_in(Known::of(record, &clock, None).unwrap().unwrap());
             }
             let begun = restored.begin(at(now));
             prop_assert_eq!(durable(&restored, &clock), durable(&run.table, &clock));
