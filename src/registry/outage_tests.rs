@@ -127,7 +127,7 @@ async fn the_revision_never_goes_back() {
         // been set back since.
         before += 100_000_000;
         let state = state(&dir, &Faulty::default()).await;
-        let (mut log, _) = state.load(&Clock::start(), |_| {}).unwrap();
+        let (mut log, _) = state.load(&Clock::start(), &|known| known, |_| {}).unwrap();
         let mut octets = Vec::new();
         Record::Ceiling(before).encode(&mut octets);
         log.append(&octets).unwrap();

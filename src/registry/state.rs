@@ -114,7 +114,7 @@ pub fn restore(
         return Err(StateError::NotEmpty(dir.to_owned()));
     }
     let clock = Clock::start();
-    let (mut log, _) = state.load(&clock, |_| {})?;
+    let (mut log, _) = state.load(&clock, &|known| known, |_| {})?;
     let (mut records, mut table, mut count) = (Vec::new(), empty_table(), 0);
     for (at, line) in text.lines().enumerate() {
         let line = line?;

@@ -129,16 +129,17 @@ impl Writer {
     fn load(&mut self, state: StateDir) -> Result<(), LoadError> {
         let path = state.path().to_owned();
         let (table, collides, mut ceiling) = (&mut self.table, &self.collides, 0);
-        let (log, summary) = state.load(&self.clock, |known| {
-            match known {
-                // A static name has come in its way while the server was down.
-                Known::Registered(known) if let Some(name) = collides(&known.instance) => {
-                    let (id, service) = (&known.instance.id, &known.instance.service);
-                    tracing::warn!(%id, %service, "left out: the name {name} is static in the discovery zone now");
-                    table.restore_gone(id, false);
-                }
-                known => ceiling = table.take_in(known).unwrap_or(ceiling),
+        let amend = |known: Known| match known {
+            // A static name has come in its way while the server was down.
+            Known::Registered(known) if let Some(name) = collides(&known.instance) => {
+                let (id, service) = (&known.instance.id, &known.instance.service);
+                tracing::warn!(%id, %service, "left out: the name {name} is static in the discovery zone now");
+                Known::Gone(id.clone(), false)
             }
+            known => known,
+        };
+        let (log, summary) = state.load(&self.clock, &amend, |known| {
+            ceiling = table.take_in(known).unwrap_or(ceiling);
         })?;
         if summary.torn != 0 {
             let octets = summary.torn;

@@ -105,12 +105,13 @@ pub enum LoadError {
     System(io::Error),
 }
 
-/// Reads a state directory; `take` is given what was known, in order. Reading and
-/// taking go on at the same time.
+/// Reads a state directory; `take` is given what was known as `amend` makes it, in
+/// order. Reading and amending go on at the same time as taking.
 pub(super) fn load(
     dir: &Path,
     keys: Option<&Keys>,
     clock: &Clock,
+    amend: &(dyn Fn(Known) -> Known + Sync),
     mut take: impl FnMut(Known),
 ) -> Result<Loaded, LoadError> {
     let (send, taken) = std::sync::mpsc::sync_channel(AHEAD);
@@ -118,7 +119,10 @@ pub(super) fn load(
         let builder = std::thread::Builder::new().name("load".to_owned());
         let reader = builder.spawn_scoped(scope, move || {
             // Whoever takes them stays until all are read.
-            read(dir, keys, clock, &mut |batch| drop(send.send(batch)))
+            read(dir, keys, clock, &mut |batch| {
+                let amended: Vec<Known> = batch.into_iter().map(amend).collect();
+                drop(send.send(amended));
+            })
         });
         let reader = reader.map_err(LoadError::System)?;
         taken.into_iter().flatten().for_each(&mut take);

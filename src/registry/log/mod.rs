@@ -100,13 +100,14 @@ impl StateDir {
         Ok(logs.is_empty() && snapshots.is_empty())
     }
 
-    /// Reads everything; `take` is given what was known, in order.
+    /// Reads everything; `take` is given what was known as `amend` makes it, in order.
     pub(super) fn load(
         self,
         clock: &Clock,
+        amend: &(dyn Fn(Known) -> Known + Sync),
         take: impl FnMut(Known),
     ) -> Result<(Log, Summary), LoadError> {
-        let loaded = load::load(&self.dir, self.keys.as_deref(), clock, take)?;
+        let loaded = load::load(&self.dir, self.keys.as_deref(), clock, amend, take)?;
         let summary = Summary {
             records: loaded.records,
             torn: loaded.torn,

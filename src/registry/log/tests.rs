@@ -44,7 +44,7 @@ fn gone(id: &str) -> Vec<u8> {
 /// Loads a directory: the ids in the order they were written, the log and what was cut.
 fn load(state: StateDir) -> Result<(Vec<String>, Log, u64), LoadError> {
     let mut ids = Vec::new();
-    let (log, summary) = state.load(&Clock::start(), |known| match known {
+    let (log, summary) = state.load(&Clock::start(), &|known| known, |known| match known {
         Known::Gone(id, true) => ids.push(id.to_string()),
         known => panic!("{known:?}"),
     })?;

@@ -15,9 +15,9 @@ use crate::time::{Clock, Moment};
 
 impl Table {
     /// Takes in what was known when the server last ran. What comes later of the same
-    /// id replaces it.
+    /// id replaces it. What is counted and shown of services waits for
+    /// [`begin`](Table::begin), since a million may come.
     pub(in crate::registry) fn restore(&mut self, known: Restored) {
-        self.restore_gone(&known.instance.id, false);
         let Restored {
             mut instance,
             addresses,
@@ -28,11 +28,20 @@ impl Table {
             drained_at,
             registered,
         } = known;
-        self.share(&mut instance);
+        let (id, service) = (instance.id.clone(), instance.service.clone());
+        if let Some(home) = self.homes.insert(id.clone(), service.clone()) {
+            self.take(&home, &id);
+        }
+        self.set_drained(&id, false);
+        if let Some(until) = drained_at {
+            self.leaving.insert((until, service.clone(), id));
+        }
+        let members = self.services.entry(service).or_default();
+        if let Some(sibling) = members.last() {
+            instance.share_with(sibling.instance());
+        }
         self.generation += 1;
-        self.homes
-            .insert(instance.id.clone(), instance.service.clone());
-        self.put(Member {
+        let member = Member {
             addresses,
             health,
             output,
@@ -47,7 +56,9 @@ impl Table {
                 registered,
                 instance,
             }),
-        });
+        };
+        self.listed += usize::from(member.is_listable());
+        members.insert(member);
     }
 
     /// Takes in that no instance of an id is registered, and whether it's drained.
@@ -79,6 +90,12 @@ impl Table {
         for entry in &entries {
             self.wheel.file(entry);
         }
+        self.touched = self.services.keys().cloned().collect();
+        self.touched.extend(self.settings.keys().cloned());
+        let with_settings = self.settings.keys();
+        self.unmanned = with_settings
+            .filter(|service| !self.services.contains_key(*service))
+            .count();
         self.journal.turn_on();
         entries
     }
