@@ -12,6 +12,7 @@ use super::condition::Condition;
 use super::directory::Directory;
 use super::feed::Verdict;
 use super::instance::Instance;
+use super::log::Keys;
 use super::storage::Unavailable;
 use super::table::{Changed, RegisterError, Registered, Setting, SettingError};
 use super::view::{Entry, Member, Report};
@@ -56,6 +57,12 @@ pub(super) enum Command {
         note: Note,
         reply: oneshot::Sender<bool>,
     },
+    /// What is written from now on is sealed with other keys; the reply says whether
+    /// they are others.
+    Rekey {
+        keys: Keys,
+        reply: oneshot::Sender<bool>,
+    },
     /// Something to be done between two states.
     Exclusively {
         work: Box<dyn FnOnce(&Directory) + Send>,
@@ -87,7 +94,7 @@ impl Command {
             }
             Self::Resume { reply, .. } => drop(reply.send(Err(why.clone()))),
             Self::ChangeSetting { reply, .. } => drop(reply.send(Err(why.clone()))),
-            Self::Note { .. } | Self::Exclusively { .. } => return Some(self),
+            Self::Note { .. } | Self::Rekey { .. } | Self::Exclusively { .. } => return Some(self),
         }
         None
     }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::directory::Directory;
-use super::log::Log;
 use super::log::record::Record;
 use super::log::snapshot::Source;
+use super::log::{Keys, Log};
 use super::table::Table;
 use crate::time::{Clock, Moment};
 
@@ -97,6 +97,16 @@ impl Keeper {
         if let Err(error) = self.log.rotate(source) {
             tracing::warn!("the log goes on without a snapshot: {error}");
         }
+    }
+
+    /// Seals what is written from now on with other keys, and soon has a snapshot that
+    /// needs none of the former; `false` when they're the same.
+    pub(super) fn rekey(&mut self, keys: Keys) -> bool {
+        let changed = self.log.rekey(keys);
+        if changed {
+            self.snapshot_not_before = Moment::default();
+        }
+        changed
     }
 
     /// Notes the last revision, so that nothing is skipped.

@@ -51,7 +51,7 @@ use self::directory::Directory;
 use self::feed::{Feed, Verdict};
 use self::instance::Instance;
 use self::lease::LeaseEnded;
-use self::log::StateDir;
+use self::log::{Keys, StateDir};
 use self::policy::Policy;
 use self::storage::{Storage, Unavailable};
 use self::table::{Changed, RegisterError, Registered, Setting, SettingError, Table, TableConfig};
@@ -218,6 +218,12 @@ impl Registry {
             entry = current;
         }
         Ok(entry)
+    }
+
+    /// Seals what is written from now on with the newest of `keys`, and soon all that
+    /// was; `false` when that's so already, or when nothing is kept.
+    pub async fn rekey(&self, keys: Keys) -> Result<bool, Stopped> {
+        self.send(|reply| Command::Rekey { keys, reply }).await
     }
 
     /// Deregisters an instance; `None` when it's unknown.

@@ -110,6 +110,11 @@ impl Writer {
                         // Nobody may be waiting any more.
                         let _ = reply.send(true);
                     }
+                    Command::Rekey { keys, reply } => {
+                        self.settle(std::mem::take(&mut batch));
+                        let keeper = self.disk.as_mut();
+                        let _ = reply.send(keeper.is_some_and(|keeper| keeper.rekey(keys)));
+                    }
                     command => self.apply(command, &mut batch),
                 }
             }
@@ -230,7 +235,9 @@ impl Writer {
                     .change_setting(&service, setting, &condition, next, now);
                 Reply::Changed(reply, result)
             }
-            Command::Exclusively { reply, .. } => Reply::Noted(reply, false),
+            Command::Rekey { reply, .. } | Command::Exclusively { reply, .. } => {
+                Reply::Noted(reply, false)
+            }
         };
         batch.replies.push(reply);
     }

@@ -126,6 +126,7 @@ impl Server {
             registry: registry.clone(),
             instruments: instruments.clone(),
             reloads,
+            key_file: config.key_file.clone(),
             read,
         };
         let directory = registry.directory().clone();

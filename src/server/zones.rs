@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::dns::store::ZoneStore;
 use crate::dns::zones::{ZoneSource, Zones};
 use crate::registry::Registry;
+use crate::registry::log::Keys;
 use crate::reload::{Reloads, Requests};
 use crate::telemetry::Instruments;
 
@@ -35,6 +36,8 @@ pub(super) struct ZoneKeeper {
     pub(super) registry: Registry,
     pub(super) instruments: Arc<Instruments>,
     pub(super) reloads: Reloads,
+    /// File of the keys that the state is sealed with.
+    pub(super) key_file: Option<PathBuf>,
     /// What the files looked like when they were read.
     pub(super) read: Files,
 }
@@ -63,7 +66,10 @@ impl ZoneKeeper {
     async fn reload(&mut self, requests: Requests) {
         // What changes from here on is another change.
         self.read = self.look().await;
-        let result = self.replace().await;
+        let result = match self.rekey().await {
+            Ok(()) => self.replace().await,
+            Err(error) => Err(error),
+        };
         self.instruments.zones_reloaded(result.is_ok());
         if let Ok(count) = result {
             self.instruments.set_zones(count as u64);
@@ -73,6 +79,25 @@ impl ZoneKeeper {
             Ok(()) => tracing::info!("the zones were loaded again"),
             Err(error) => tracing::error!("the zones stay as they were: {error}"),
         }
+    }
+
+    /// Reads the key file again, if there is one.
+    async fn rekey(&self) -> Result<(), String> {
+        let Some(file) = self.key_file.clone() else {
+            return Ok(());
+        };
+        let read = tokio::task::spawn_blocking(move || Keys::read(&file)).await;
+        let keys = read.map_err(|error| error.to_string())?;
+        let keys = keys.map_err(|error| error.to_string())?;
+        if self
+            .registry
+            .rekey(keys)
+            .await
+            .map_err(|error| error.to_string())?
+        {
+            tracing::info!("the state is sealed with another key from now on, and soon all of it");
+        }
+        Ok(())
     }
 
     /// Reads the files and puts what they make in place, if nothing speaks against it.

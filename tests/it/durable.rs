@@ -291,3 +291,57 @@ fn what_is_damaged_is_named_and_nothing_is_changed() {
     );
     assert_eq!(std::fs::read(&log).unwrap(), octets);
 }
+
+/// The key is changed without a stop, and the old one is needed no more.
+#[test]
+fn keys_are_changed_while_it_runs() {
+    let dir = TempDir::new("keys");
+    let (old, new) = ("0".repeat(64), "1".repeat(64));
+    let keys = dir.path().join("keys");
+    std::fs::write(&keys, &old).unwrap();
+    let (state, key_file) = (dir.path().join("state"), keys.to_str().unwrap());
+    let data_dir = state.to_str().unwrap();
+    let serve = || Program::serve(&["--data-dir", data_dir, "--key-file", key_file], &[]);
+    let server = serve();
+    server.register_web("web-1", 1);
+    std::fs::write(&keys, "no key").unwrap();
+    let refused = server.http("POST", "/v1/reload", "");
+    assert_eq!(refused.status, 422);
+    assert!(
+        refused.body.contains("a key is 64 hexadecimal digits"),
+        "{refused:?}"
+    );
+    std::fs::write(&keys, format!("{new}\n{old}")).unwrap();
+    assert_eq!(server.http("POST", "/v1/reload", "").status, 200);
+    server.register_web("web-2", 2);
+    eventually("a snapshot replaces the log", || {
+        let is_there = |name| state.join(name).exists();
+        (is_there("snapshot-0000000002") && !is_there("log-0000000001")).then_some(())
+    });
+    // The same keys are no reason for another one.
+    assert_eq!(server.http("POST", "/v1/reload", "").status, 200);
+    server.signal("KILL");
+    drop(server);
+    std::fs::write(&keys, &new).unwrap();
+    let server = serve();
+    assert_eq!(
+        server.ask("web.svc.internal.", A).answers(),
+        ["A 10.0.0.1", "A 10.0.0.2"]
+    );
+    assert!(!state.join("log-0000000003").exists());
+    drop(server);
+    std::fs::write(&keys, &old).unwrap();
+    let arguments = ["serve", "--dns=127.0.0.1:0", "--http=127.0.0.1:0"];
+    let arguments = [
+        &arguments[..],
+        &["--data-dir", data_dir, "--key-file", key_file],
+    ]
+    .concat();
+    let refused = namebeat(dir.path(), &arguments).output().unwrap();
+    let errors = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{errors}");
+    assert!(
+        errors.contains("a key that isn't in the key file"),
+        "{errors}"
+    );
+}

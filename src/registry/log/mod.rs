@@ -162,6 +162,8 @@ pub(super) struct Log {
     /// Octets of the last snapshot.
     snapshot_len: u64,
     writing: Option<Writing>,
+    /// Whether a snapshot is wanted whatever the length.
+    is_rekeyed: bool,
 }
 
 impl Log {
@@ -198,6 +200,7 @@ impl Log {
             grown: log_len,
             snapshot_len,
             writing: None,
+            is_rekeyed: false,
         })
     }
 
@@ -234,7 +237,8 @@ impl Log {
 
     /// Whether it's time for a snapshot.
     pub(super) fn wants_snapshot(&self) -> bool {
-        self.writing.is_none() && self.grown > self.state.snapshot_after.max(self.snapshot_len)
+        let is_long = self.grown > self.state.snapshot_after.max(self.snapshot_len);
+        self.writing.is_none() && (is_long || self.is_rekeyed)
     }
 
     /// Begins the next log, and a snapshot for it in the background. Everything that
@@ -245,12 +249,24 @@ impl Log {
         (self.file, self.cursor) = self.state.begin_log(number)?;
         self.number = number;
         self.grown = 0;
+        self.is_rekeyed = false;
         let StateDir {
             dir, disk, keys, ..
         } = &self.state;
         let (dir, disk, keys) = (dir.clone(), disk.clone(), keys.clone());
         self.writing = Some(Writing::begin(dir, disk, keys, number, source)?);
         Ok(())
+    }
+
+    /// Seals from now on with the newest of `keys`; `false` when that's done already.
+    pub(super) fn rekey(&mut self, keys: Keys) -> bool {
+        let known = self.state.keys.as_deref();
+        if known.is_some_and(|known| known.is_same(&keys)) {
+            return false;
+        }
+        self.state.keys = Some(Arc::new(keys));
+        self.is_rekeyed = true;
+        true
     }
 
     /// What came of the snapshot, once it's done.

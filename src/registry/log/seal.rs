@@ -66,6 +66,12 @@ impl Keys {
         }
     }
 
+    /// Whether others have the same keys in the same order.
+    pub(super) fn is_same(&self, others: &Keys) -> bool {
+        let ids = |keys: &Keys| keys.0.iter().map(|key| key.id).collect::<Vec<_>>();
+        ids(self) == ids(others)
+    }
+
     /// Seals `plain`: the key's id, the nonce, the octets and their tag.
     pub(super) fn seal(&self, plain: &[u8], place: &[u8]) -> Result<Vec<u8>, SealError> {
         let newest = self.0.first().ok_or(SealError::UnknownKey)?;
