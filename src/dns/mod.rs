@@ -49,7 +49,7 @@
 //! | 7766, 9210 | TCP: pipelining, idle timeout, half-close | yes |
 //! | 7873, 9018 | cookies, BADCOOKIE where they're required | yes |
 //! | 8020 | NXDOMAIN means nothing below | yes |
-//! | 8482 | ANY answered with HINFO | yes |
+//! | 8482 | ANY answered with HINFO, or with the alias | yes |
 //! | 8906 | an answer to whatever is asked | yes |
 //! | 8914 | extended errors | yes |
 //! | 9267 | what parsers get wrong | yes |
