@@ -49,10 +49,11 @@
 //! | 7766, 9210 | TCP: pipelining, idle timeout, half-close | yes |
 //! | 7873, 9018 | cookies, BADCOOKIE where they're required | yes |
 //! | 8020 | NXDOMAIN means nothing below | yes |
-//! | 8482 | ANY answered with HINFO | yes |
+//! | 8482 | ANY answered with HINFO, or with the alias | yes |
 //! | 8906 | an answer to whatever is asked | yes |
 //! | 8914 | extended errors | yes |
 //! | 9267 | what parsers get wrong | yes |
+//! | 9460 | SVCB, HTTPS: addresses of targets in additional | yes, in static zones |
 //! | 9471 | glue of referrals sets TC | yes |
 //! | 9619 | exactly one question | yes |
 //! | 1995, 1996, 2136, 5936 | IXFR, NOTIFY, UPDATE, AXFR | refused |
@@ -90,6 +91,7 @@ mod step;
 pub mod store;
 pub mod stream;
 mod subset;
+mod target;
 pub mod text;
 pub mod ttl;
 pub mod udp;

@@ -16,6 +16,7 @@ use super::message::{ExtendedError, Rcode};
 use super::outcome::{Outcome, RrSets};
 use super::rr::{RecordType, RrSet};
 use super::step::Step;
+use super::target::{folded, target_wire};
 use super::ttl::Ttl;
 use super::zone::{Lookup, Zone};
 use super::zones::{Closest, DiscoveryZone, Zones};
@@ -277,7 +278,7 @@ impl<'z> Resolver<'z, '_> {
         let known: HashSet<&[u8]> = known.iter().map(|set| set.owner.as_wire()).collect();
         let targets = sets
             .iter()
-            .flat_map(|set| set.iter().filter_map(|rdata| target_wire(set.rtype, rdata)))
+            .flat_map(|set| set.iter().filter_map(|rdata| target_wire(set, rdata)))
             // Names of our making are lower case, so most are known as they stand.
             .filter(|wire| !known.contains(wire))
             .filter_map(folded);
@@ -310,22 +311,6 @@ fn append<'z>(answer: &mut RrSets<'z>, sets: RrSets<'z>) {
             answer.push(set);
         }
     }
-}
-
-/// The name that a record's addresses are wanted of, in wire form.
-fn target_wire(rtype: RecordType, rdata: &[u8]) -> Option<&[u8]> {
-    let start = match rtype {
-        RecordType::NS => 0,
-        RecordType::MX => 2,
-        RecordType::SRV => 6,
-        _ => return None,
-    };
-    rdata.get(start..)
-}
-
-/// A name in wire form as it's looked up.
-fn folded(wire: &[u8]) -> Option<DomainName> {
-    DomainName::from_wire(wire).ok().map(|name| name.folded())
 }
 
 /// Whether something registered stands at the label of `name` below `zone`.

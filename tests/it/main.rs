@@ -58,6 +58,7 @@ mod rfc8906;
 mod rfc8914;
 mod rfc9018;
 mod rfc9267;
+mod rfc9460;
 mod rfc9471;
 mod rfc9619;
 mod rfcs;

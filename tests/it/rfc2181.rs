@@ -1,7 +1,10 @@
 //! RFC 2181: what an RRset is, and what names may be.
 
+use std::time::Duration;
+
 use hickory_proto::rr::RecordType::{A, MX, SRV, TXT};
-use namebeat::config::Settings;
+use namebeat::dns::zones::Zones;
+use namebeat::name::DomainName;
 use serde_json::json;
 
 use crate::check::check;
@@ -136,18 +139,9 @@ fn section_10_1_cname_is_alone() {
     ] {
         let zones = TempDir::new("cname");
         zones.write("example.zone", &format!("{ZONE}{records}"));
-        let settings = Settings {
-            zones: Some(zones.path().to_owned()),
-            ..Settings::default()
-        };
-        let origin = namebeat::name::DomainName::parse("svc.internal.", None).unwrap();
-        let error = namebeat::dns::zones::Zones::load(
-            settings.zones.as_deref(),
-            &origin,
-            &[],
-            std::time::Duration::ZERO,
-        );
-        let error = error.expect_err(records).to_string();
+        let origin = DomainName::parse("svc.internal.", None).unwrap();
+        let loaded = Zones::load(Some(zones.path()), &origin, &[], Duration::ZERO);
+        let error = loaded.expect_err(records).to_string();
         assert!(
             error.contains(found) && error.contains("example.zone:"),
             "{error}"

@@ -148,6 +148,9 @@ pub(super) fn judge(case: &Case, ours: &Asked, theirs: [&Asked; 3]) -> Judgement
     if ours.odd_flags != 0 {
         return Judgement::Different("RA, Z, AD or CD is set".to_owned());
     }
+    if ours.repeats {
+        return Judgement::Different("a record stands in a section twice".to_owned());
+    }
     if !ours.echoes {
         return Judgement::Different("the question isn't the one that was asked".to_owned());
     }

@@ -222,6 +222,8 @@ pub(super) struct Asked {
     pub(super) additional: BTreeSet<String>,
     /// What no server may set: RA, AD, CD, Z.
     pub(super) odd_flags: u8,
+    /// Whether a section has the same record twice.
+    pub(super) repeats: bool,
     /// Whether the question came back octet by octet.
     pub(super) echoes: bool,
     /// Whether OPT came back, as it was sent.
@@ -251,6 +253,11 @@ impl Asked {
             panic!("{error}: {}", response.escape_ascii());
         });
         let set = |records: &[Record]| records.iter().map(text).collect();
+        let repeats = |records: &Vec<Record>| {
+            let texts: BTreeSet<String> = records.iter().map(ToString::to_string).collect();
+            texts.len() < records.len()
+        };
+        let sections = [&message.answers, &message.authorities, &message.additionals];
         let question_len = question[12..].iter().position(|octet| *octet == 0).unwrap() + 5;
         let echoed = response.get(12..12 + question_len) == question.get(12..12 + question_len);
         Self {
@@ -259,6 +266,7 @@ impl Asked {
             answer: set(&message.answers),
             authority: set(&message.authorities),
             additional: set(&message.additionals),
+            repeats: sections.into_iter().any(repeats),
             odd_flags: response[3] & 0xf0,
             echoes: echoed,
             edns: message.edns.is_some(),
