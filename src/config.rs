@@ -9,7 +9,6 @@ mod settings;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 pub use self::limits::{Limits, MIB};
 pub use self::settings::{DEFAULT_FILE, Settings};
@@ -19,16 +18,13 @@ use crate::dns::identity::{Identity, MAX_SERVER_ID_LEN};
 use crate::dns::reverse::{ReverseError, ReverseNetworks};
 use crate::health::HealthConfig;
 use crate::name::DomainName;
-use crate::registry::guard::GuardConfig;
+use crate::registry::guard::{GuardConfig, MAX_HOLD};
 use crate::registry::policy::MAX_TTL;
 use crate::registry::table::TableConfig;
 use crate::time::TimeSpan;
 
 /// The directory of static zones that is read when it's there and none is named.
 const DEFAULT_ZONES: &str = "zones";
-
-/// Longest time that leases may be held.
-const MAX_HOLD: Duration = Duration::from_secs(600);
 
 /// Most octets of a UDP payload that may be set.
 const MAX_UDP_PAYLOAD: u16 = 4096;
@@ -302,6 +298,8 @@ impl ConfigError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn error(text: &str) -> String {

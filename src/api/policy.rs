@@ -21,8 +21,22 @@ pub struct PolicyFields {
     /// `instances`, `none` or `{"strings": [...]}`; of any shape here, so that an
     /// error tells all that is allowed.
     pub txt: Option<serde_json::Value>,
+    /// When leases of the service are held that run out together.
+    pub guard: Option<GuardFields>,
     /// Set by the server. Taken and left aside, so that what was read can be sent back.
     pub revision: IgnoredAny,
+}
+
+/// When leases of a service are held that run out together.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuardFields {
+    /// For how long, up to 10m; 0s holds none.
+    pub hold: Option<String>,
+    /// Percent of the instances whose heartbeats are late, 1 to 100.
+    pub share: Option<i64>,
+    /// Fewest of them, 1 or more.
+    pub least: Option<i64>,
 }
 
 /// A policy as it's read back.
@@ -41,8 +55,25 @@ pub struct Policy {
     pub when_none_healthy: &'static str,
     /// What TXT at the service's name says.
     pub txt: Txt,
+    /// Left out when none was set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
     /// Moves whenever the policy is set; also the `ETag`.
     pub revision: u64,
+}
+
+/// When leases of a service are held, as far as its policy says so.
+#[derive(Clone, Debug, Serialize)]
+pub struct Guard {
+    /// For how long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<TimeSpan>,
+    /// Percent of the instances whose heartbeats are late.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<u8>,
+    /// Fewest of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub least: Option<u32>,
 }
 
 /// What TXT at a service's name says.

@@ -8,8 +8,9 @@ use super::Api;
 use super::conditional::{condition, name, no_content, setting_problem, tagged};
 use super::json::{RawBody, Segment, read_object};
 use super::problem::Problem;
-use crate::api::policy::{Policy, PolicyFields, Txt};
+use crate::api::policy::{Guard, Policy, PolicyFields, Txt};
 use crate::name::ServiceName;
+use crate::registry::guard::GuardPolicy;
 use crate::registry::policy::{self, Revised, ServiceTxt};
 use crate::registry::table::SettingError;
 use crate::time::TimeSpan;
@@ -90,6 +91,11 @@ fn to_api(policy: &Revised<policy::Policy>) -> Policy {
                 strings: strings.iter().map(ToString::to_string).collect(),
             },
         },
+        guard: (value.guard != GuardPolicy::default()).then(|| Guard {
+            hold: value.guard.hold.map(TimeSpan),
+            share: value.guard.share,
+            least: value.guard.least,
+        }),
         revision: *revision,
     }
 }

@@ -43,10 +43,34 @@ impl Default for GuardConfig {
     }
 }
 
+/// What a service's policy has otherwise than the server's settings.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct GuardPolicy {
+    /// Longest time that its leases are held, up to [`MAX_HOLD`]; zero holds none.
+    pub hold: Option<Duration>,
+    /// Percent of its instances that are late together, 1 to 100.
+    pub share: Option<u8>,
+    /// Fewest of them that are, 1 or more.
+    pub least: Option<u32>,
+}
+
+/// Longest time that leases may be held.
+pub const MAX_HOLD: Duration = Duration::from_secs(600);
+
 /// How many times [`GuardConfig::least`] have to be late for the whole registry.
 const REGISTRY: usize = 10;
 
 impl GuardConfig {
+    /// These settings but for what a policy says.
+    pub(super) fn under(self, policy: GuardPolicy) -> Self {
+        let least = policy.least.map(|least| least as usize);
+        Self {
+            hold: policy.hold.unwrap_or(self.hold),
+            share: policy.share.unwrap_or(self.share),
+            least: least.unwrap_or(self.least),
+        }
+    }
+
     /// Whether a service of so many instances with leases, `late` of them late, has
     /// lost more than is likely.
     pub(super) fn is_unlikely(&self, late: usize, instances: usize) -> bool {

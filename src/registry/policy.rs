@@ -13,8 +13,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::guard::{GuardPolicy, MAX_HOLD};
 use super::registration::InvalidField;
-use crate::api::policy::PolicyFields;
+use crate::api::policy::{GuardFields, PolicyFields};
 use crate::name::Label;
 use crate::time::TimeSpan;
 
@@ -66,6 +67,8 @@ pub struct Policy {
     pub when_none_healthy: WhenNoneHealthy,
     /// What TXT at the service's name says.
     pub txt: ServiceTxt,
+    /// When its leases are held that run out together.
+    pub guard: GuardPolicy,
 }
 
 /// What is answered of a service of which nobody is listed.
@@ -161,6 +164,7 @@ impl TryFrom<PolicyFields> for Policy {
             max_answers: max_answers(from.max_answers)?,
             when_none_healthy: when_none_healthy(from.when_none_healthy.as_deref())?,
             txt: txt(from.txt)?,
+            guard: guard(from.guard.unwrap_or_default())?,
         })
     }
 }
@@ -177,6 +181,26 @@ fn ttl(field: &str, text: Option<String>) -> Result<Option<Duration>, InvalidFie
         return Err(InvalidField::new(field, detail));
     }
     Ok(Some(span))
+}
+
+fn guard(from: GuardFields) -> Result<GuardPolicy, InvalidField> {
+    let hold = from
+        .hold
+        .map(|text| super::registration::span("guard.hold", &text, Duration::ZERO, MAX_HOLD));
+    let number = |field: &str, value: Option<i64>, most: i64| match value {
+        Some(value) if !(1..=most).contains(&value) => {
+            let detail = format!("{value} is out of range; allowed are 1 to {most}");
+            Err(InvalidField::new(format!("guard.{field}"), detail))
+        }
+        value => Ok(value),
+    };
+    let share = number("share", from.share, 100)?;
+    let least = number("least", from.least, u32::MAX.into())?;
+    Ok(GuardPolicy {
+        hold: hold.transpose()?,
+        share: share.and_then(|share| u8::try_from(share).ok()),
+        least: least.and_then(|least| u32::try_from(least).ok()),
+    })
 }
 
 fn max_answers(value: Option<i64>) -> Result<Option<u16>, InvalidField> {

@@ -22,6 +22,7 @@ fn all_fields_are_taken() {
     let taken = policy(json!({
         "ttl": "1h", "negative_ttl": "0s", "max_answers": 1000, "when_none_healthy": "all",
         "txt": {"strings": ["authSource=admin&replicaSet=rs0", ""]},
+        "guard": {"hold": "10m", "share": 100, "least": 1},
     }));
     let strings: [Box<str>; 2] = ["authSource=admin&replicaSet=rs0".into(), "".into()];
     let expected = Policy {
@@ -30,6 +31,11 @@ fn all_fields_are_taken() {
         max_answers: Some(MAX_ANSWERS),
         when_none_healthy: WhenNoneHealthy::All,
         txt: ServiceTxt::Strings(Box::new(strings)),
+        guard: GuardPolicy {
+            hold: Some(MAX_HOLD),
+            share: Some(100),
+            least: Some(1),
+        },
     };
     assert_eq!(taken.unwrap(), expected);
     for (word, known) in [("nodata", 0), ("all", 1), ("nxdomain", 2)] {
@@ -53,6 +59,13 @@ fn what_is_wrong_is_named() {
         (json!({"ttl": "61m"}), "ttl", "whole seconds up to 1h"),
         (json!({"negative_ttl": "2h"}), "negative_ttl", "up to 1h"),
         (json!({"max_answers": 0}), "max_answers", "1 to 1000"),
+        (json!({"guard": {"hold": "11m"}}), "guard.hold", "10m"),
+        (json!({"guard": {"share": 101}}), "guard.share", "1 to 100"),
+        (
+            json!({"guard": {"least": 0}}),
+            "guard.least",
+            "out of range",
+        ),
         (json!({"max_answers": 1001}), "max_answers", "1 to 1000"),
         (json!({"max_answers": -1}), "max_answers", "1 to 1000"),
         (json!({"max_answers": 65_537}), "max_answers", "1 to 1000"),

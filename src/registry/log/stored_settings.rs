@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::Malformed;
 use crate::name::ServiceName;
+use crate::registry::guard::GuardPolicy;
 use crate::registry::policy::{Policy, Revised, ServiceSettings, ServiceTxt, WhenNoneHealthy};
 
 /// The settings of a service; without any of them it has none.
@@ -28,6 +29,14 @@ struct StoredPolicy<'a> {
     when_none_healthy: StoredWhenNone,
     #[serde(borrow)]
     txt: StoredTxt<'a>,
+    guard: StoredGuard,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct StoredGuard {
+    hold: Option<Duration>,
+    share: Option<u8>,
+    least: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
@@ -94,6 +103,11 @@ impl<'a> StoredPolicy<'a> {
                     StoredTxt::Strings(strings.iter().map(|text| &**text).collect())
                 }
             },
+            guard: StoredGuard {
+                hold: policy.guard.hold,
+                share: policy.guard.share,
+                least: policy.guard.least,
+            },
         }
     }
 
@@ -113,6 +127,11 @@ impl<'a> StoredPolicy<'a> {
                 StoredTxt::Strings(strings) => {
                     ServiceTxt::Strings(strings.into_iter().map(Into::into).collect())
                 }
+            },
+            guard: GuardPolicy {
+                hold: self.guard.hold,
+                share: self.guard.share,
+                least: self.guard.least,
             },
         }
     }

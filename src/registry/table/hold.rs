@@ -1,6 +1,7 @@
 //! Holding leases that run out together with many others: see [`guard`](super::super::guard).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::members::Members;
 use super::{HashMap, Table, is_current};
@@ -42,7 +43,7 @@ pub enum GuardEvent {
 }
 
 /// How often held leases are looked at.
-const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(1);
 
 impl Table {
     /// What the guard began and ended since the last call.
@@ -68,19 +69,21 @@ impl Table {
             .fire_near(now, |entry| is_current(services, entry));
         self.wheel
             .tidy(self.homes.len(), |entry| is_current(services, entry));
-        let config = self.config.guard;
         self.guards
             .losses
             .count(fired.renewed, fired.ending.len(), now);
-        let everywhere = self.guards.losses.are_unlikely(&config);
-        let mut unlikely: HashMap<ServiceName, bool> = HashMap::default();
+        let everywhere = self.guards.losses.are_unlikely(&self.config.guard);
+        // For how long a service's are held, if they are.
+        let mut holds: HashMap<ServiceName, Option<Duration>> = HashMap::default();
         for entry in fired.ending {
             let service = &entry.instance.service;
-            let is_unlikely = *unlikely
-                .entry(service.clone())
-                .or_insert_with(|| everywhere || self.has_lost_many(service, &config, now));
-            let until = now.after(config.hold);
-            if is_unlikely && !config.hold.is_zero() && entry.lease.hold(now, until) {
+            let hold = *holds.entry(service.clone()).or_insert_with(|| {
+                let config = self.guard_of(service);
+                let is_unlikely = everywhere || self.has_lost_many(service, &config, now);
+                Some(config.hold).filter(|hold| is_unlikely && !hold.is_zero())
+            });
+            let until = hold.map(|hold| now.after(hold));
+            if let Some(until) = until.filter(|until| entry.lease.hold(now, *until)) {
                 self.wheel.file(&entry);
                 let service = service.clone();
                 let events = &mut self.guards.events;
@@ -93,6 +96,13 @@ impl Table {
                 self.wheel.file_ending(&entry);
             }
         }
+    }
+
+    /// When leases of a service are held.
+    fn guard_of(&self, service: &ServiceName) -> GuardConfig {
+        let policy = self.settings.get(service).and_then(|known| known.policy());
+        let policy = policy.map(|policy| policy.guard);
+        self.config.guard.under(policy.unwrap_or_default())
     }
 
     /// Whether more of a service is late than is likely.

@@ -1,6 +1,9 @@
 //! The guard against mass expiry, on a table.
 
 use super::*;
+use crate::registry::condition::Condition;
+use crate::registry::guard::GuardPolicy;
+use crate::registry::policy::Policy;
 
 const HOLD: u64 = 30_000;
 
@@ -160,6 +163,40 @@ fn many_small_services_are_guarded_together() {
         ended += expired(&mut table, now).len();
     }
     assert_eq!((ended, table.held()), (60, 0));
+}
+
+/// A policy says of its service alone when leases are held, and for how long.
+#[test]
+fn a_policy_goes_before_the_settings() {
+    let (mut table, _) = with_services(&["web", "api", "db"], 10);
+    let set = |table: &mut Table, service: &str, guard: GuardPolicy| {
+        let policy = Policy {
+            guard,
+            ..Policy::default()
+        };
+        let (service, any) = (service.parse().unwrap(), Condition::default());
+        let setting = Setting::Policy(Some(policy));
+        table
+            .change_setting(&service, setting, &any, 1, at(1_000))
+            .unwrap();
+    };
+    let hold = |hold: u64| GuardPolicy {
+        hold: Some(Duration::from_millis(hold)),
+        ..GuardPolicy::default()
+    };
+    set(&mut table, "web", hold(0));
+    set(&mut table, "api", hold(2_000));
+    let ended = run(&mut table, 1_000, 60_000);
+    let last = |service: &str| {
+        let of = ended.iter().filter(|(_, id)| id.starts_with(service));
+        of.map(|(when, _)| *when).max().unwrap()
+    };
+    assert!(last("web") <= 10_000 + LATE + 250, "{ended:?}");
+    assert!(
+        (11_000..12_000 + LATE + 250).contains(&last("api")),
+        "{ended:?}"
+    );
+    assert!(39_000 < last("db"), "{ended:?}");
 }
 
 #[test]
