@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -25,8 +26,15 @@ pub(super) struct RawBody(pub Bytes);
 impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let read = Bytes::from_request(request, state);
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let body = request.into_body();
+        if body.is_end_stream() {
+            return Ok(Self(Bytes::new()));
+        }
+        if body.size_hint().lower() > MAX_BODY_LEN as u64 {
+            return Err(too_large());
+        }
+        let read = Limited::new(body, MAX_BODY_LEN).collect();
         let body = tokio::time::timeout(BODY_TIMEOUT, read)
             .await
             .map_err(|_| {
@@ -39,21 +47,24 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
                     "a body must be there whole within {BODY_TIMEOUT:?}"
                 ))
             })?;
-        body.map(Self).map_err(|rejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                let status = StatusCode::PAYLOAD_TOO_LARGE;
-                return Problem::new(status, "too-large", "The body is too large").detail(format!(
-                    "a body may have {MAX_BODY_LEN} octets; register many in several calls"
-                ));
-            }
-            Problem::new(
+        let body = body.map_err(|error| match error.is::<LengthLimitError>() {
+            true => too_large(),
+            false => Problem::new(
                 StatusCode::BAD_REQUEST,
                 "unreadable",
                 "The body couldn't be read",
             )
-            .detail(rejection.body_text())
-        })
+            .detail(error.to_string()),
+        })?;
+        Ok(Self(body.to_bytes()))
     }
+}
+
+fn too_large() -> Problem {
+    let status = StatusCode::PAYLOAD_TOO_LARGE;
+    Problem::new(status, "too-large", "The body is too large").detail(format!(
+        "a body may have {MAX_BODY_LEN} octets; register many in several calls"
+    ))
 }
 
 /// The one parameter of a path, as text, or all of several.

@@ -26,12 +26,13 @@ mod services;
 mod trace;
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -51,9 +52,27 @@ pub const MAX_BODY_LEN: usize = 1 << 20;
 /// Longest time that a call waits for the state to be loaded.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What handlers work with.
+/// What handlers work with; cheap to clone.
 #[derive(Clone)]
-pub struct Api {
+pub struct Api(Arc<Parts>);
+
+impl Api {
+    /// One of these parts.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for Api {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What the API is in front of.
+pub struct Parts {
     /// The registry that is read and changed.
     pub registry: Registry,
     /// What is counted.
@@ -95,11 +114,9 @@ pub fn router(api: Api) -> Router {
         .route("/readyz", get(ready))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(api.clone(), loaded))
-        // Inside the router, so that the trace knows which route was matched.
-        .layer(middleware::from_fn(trace::trace))
-        .layer(middleware::from_fn(same_origin))
-        .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
+        // Inside the router, so that the trace knows which route was matched. One layer
+        // for all, since each costs a request as much as parsing it.
+        .layer(middleware::from_fn_with_state(api.clone(), admit))
         .with_state(api)
 }
 
@@ -129,18 +146,36 @@ async fn ready(State(api): State<Api>) -> Response {
     json::respond(code, &readiness)
 }
 
-/// Lets calls of the API wait until what was registered before a restart is loaded, and
-/// refuses those that wait for too long: an instance that isn't known yet may well be
-/// registered.
-async fn loaded(State(api): State<Api>, request: Request, next: Next) -> Response {
-    if !api.registry.directory().is_loaded() && request.uri().path().starts_with("/v1/") {
-        let loaded = api.registry.storage().is_loaded();
+/// Lets a request through, inside of its span, when nothing speaks against it.
+async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
+    trace::traced(request, async |request| {
+        match refused(&api, request.headers(), request.uri().path()).await {
+            Some(problem) => problem.into_response(),
+            None => next.run(request).await,
+        }
+    })
+    .await
+}
+
+/// Why a request isn't let through.
+async fn refused(api: &Api, headers: &HeaderMap, path: &str) -> Option<Problem> {
+    if is_foreign(headers) {
+        let title = "Sent by a foreign page";
+        let problem = Problem::new(StatusCode::FORBIDDEN, "foreign-origin", title);
+        return Some(problem.detail(
+            "the Origin header isn't this server by its address or as localhost; \
+             call the API from a program, which sends no Origin",
+        ));
+    }
+    // An instance that isn't known before the state is loaded may well be registered.
+    if !api.registry.directory().is_loaded() && path.starts_with("/v1/") {
+        let loaded = tokio::time::timeout(PATIENCE, api.registry.storage().is_loaded());
         // What can't be loaded ends the server.
-        if !matches!(tokio::time::timeout(PATIENCE, loaded).await, Ok(Ok(()))) {
-            return Problem::from(Unavailable::Loading).into_response();
+        if !matches!(loaded.await, Ok(Ok(()))) {
+            return Some(Unavailable::Loading.into());
         }
     }
-    next.run(request).await
+    None
 }
 
 /// `POST /v1/reload`.
@@ -173,27 +208,20 @@ async fn wrong_method(request: Request) -> Response {
     .into_response()
 }
 
-/// Refuses what a page of another site has a browser send: without tokens, the
-/// browser's place on this network is all that such a request would need.
+/// Whether a page of another site had a browser send it: without tokens, the browser's
+/// place on this network is all that such a request would need.
 ///
 /// A page is at home here when its origin is the host it calls, by an address or
 /// as `localhost`. Any other name could be made to point here by its owner.
-async fn same_origin(request: Request, next: Next) -> Response {
-    let headers = request.headers();
+fn is_foreign(headers: &HeaderMap) -> bool {
+    if !headers.contains_key(header::ORIGIN) {
+        return false;
+    }
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://"));
     let at_home = text(header::HOST)
         .is_some_and(|host| is_own(host) && origin.is_some_and(|(_, origin)| origin == host));
-    if headers.contains_key(header::ORIGIN) && !at_home {
-        let title = "Sent by a foreign page";
-        return Problem::new(StatusCode::FORBIDDEN, "foreign-origin", title)
-            .detail(
-                "the Origin header isn't this server by its address or as localhost; \
-                 call the API from a program, which sends no Origin",
-            )
-            .into_response();
-    }
-    next.run(request).await
+    !at_home
 }
 
 /// Whether a host, with or without a port, is an address or `localhost`.

@@ -209,13 +209,6 @@ impl Directory {
         homes
     }
 
-    /// Makes room for so many instances, and services among them, that are about to
-    /// be published.
-    pub(super) fn reserve(&self, instances: usize, services: usize) {
-        self.entries.pin().reserve(instances);
-        self.services.pin().reserve(services);
-    }
-
     /// The members that have an address, if it's in a network that is
     /// [indexed](Directory::index_addresses).
     pub fn at_address(&self, address: IpAddr) -> Option<Arc<Group<Place>>> {
@@ -276,14 +269,7 @@ impl Directory {
             match (slot, view) {
                 (Some(slot), Some(view)) => slot.publish(view),
                 (None, Some(view)) => {
-                    let slot = Slot {
-                        generation: AtomicU64::new(0),
-                        queries: AtomicU64::new(0),
-                        reported: AtomicU64::new(0),
-                        ended: self.ended.clone(),
-                        view: Mutex::new(view),
-                    };
-                    services.insert(service, Arc::new(slot));
+                    services.insert(service, self.new_slot(view));
                 }
                 (Some(slot), None) => {
                     services.remove(&service);
@@ -293,6 +279,49 @@ impl Directory {
             }
         }
         self.revision.store(revision, Ordering::Release);
+    }
+
+    /// Shows the first state of a directory in which there's nothing yet. With a million
+    /// instances this takes a while, so the index is made at the same time.
+    pub(super) fn publish_first(
+        &self,
+        revision: u64,
+        changed: Vec<Change>,
+        entries: Vec<Arc<Entry>>,
+    ) {
+        let views = changed.into_iter().filter_map(|change| match change {
+            Change::View(view) => Some(Arc::new(view)),
+            Change::Gone(_) => None,
+        });
+        let views: Vec<Arc<ServiceView>> = views.collect();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for view in &views {
+                    self.index.update(&view.service, &[], &view.members);
+                }
+            });
+            let services = self.services.pin();
+            services.reserve(views.len());
+            for view in &views {
+                services.insert(view.service.clone(), self.new_slot(view.clone()));
+            }
+            let known = self.entries.pin();
+            known.reserve(entries.len());
+            for entry in entries {
+                known.insert(entry.instance.id.clone(), entry);
+            }
+        });
+        self.revision.store(revision, Ordering::Release);
+    }
+
+    fn new_slot(&self, view: Arc<ServiceView>) -> Arc<Slot> {
+        Arc::new(Slot {
+            generation: AtomicU64::new(0),
+            queries: AtomicU64::new(0),
+            reported: AtomicU64::new(0),
+            ended: self.ended.clone(),
+            view: Mutex::new(view),
+        })
     }
 
     /// Notes the current registration of an instance.

@@ -346,7 +346,7 @@ impl Table {
             negative_ttl: policy
                 .and_then(|policy| policy.negative_ttl)
                 .unwrap_or(self.config.negative_ttl),
-            members: members.map_or_else(Box::default, |members| members.iter().cloned().collect()),
+            members: members.map_or_else(Box::default, Members::to_boxed),
             settings,
             service,
         })

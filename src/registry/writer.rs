@@ -155,7 +155,6 @@ impl Writer {
         }
         self.revision = self.revision.max(ceiling);
         let (instances, _) = self.table.counts();
-        self.directory.reserve(instances, self.table.touched());
         let entries = self.table.begin(self.clock.now());
         for entry in &entries {
             let instance = &entry.instance;
@@ -169,12 +168,10 @@ impl Writer {
             }
         }
         self.disk = Some(Keeper::new(log, ceiling));
-        let directory = self.directory.clone();
-        // Nobody looks before all is there, so both go on at the same time.
-        std::thread::scope(|scope| {
-            scope.spawn(move || entries.into_iter().for_each(|entry| directory.enter(entry)));
-            self.publish();
-        });
+        self.revision = self.table.newest_setting().max(self.revision + 1);
+        let views = self.table.changes(self.revision);
+        self.directory.publish_first(self.revision, views, entries);
+        self.count();
         tracing::info!(instances, records = summary.records, dir = %path.display(), "the state is loaded");
         Ok(())
     }
@@ -417,6 +414,11 @@ impl Writer {
         self.revision = self.table.newest_setting().max(self.revision + 1);
         self.directory
             .publish(self.revision, self.table.changes(self.revision));
+        self.count();
+    }
+
+    /// Says how much there is.
+    fn count(&self) {
         let (registered, listed) = self.table.counts();
         self.directory.count(registered, listed);
         self.instruments.published();

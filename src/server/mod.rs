@@ -30,7 +30,7 @@ use crate::dns::store::ZoneStore;
 use crate::dns::zone::Zone;
 use crate::dns::zones::{ZoneLoadError, ZoneSource, Zones};
 use crate::health;
-use crate::http::{self, Api};
+use crate::http::{self, Api, Parts};
 use crate::name::DomainName;
 use crate::registry::Registry;
 use crate::registry::instance::Instance;
@@ -180,11 +180,11 @@ impl Server {
                 .await
                 .map_err(|error| ServeError::Part("checks", error.to_string()))
         });
-        let api = Api {
+        let api = Api::new(Parts {
             registry: self.registry.clone(),
             instruments: self.instruments.clone(),
             reload: self.reload,
-        };
+        });
         let kept = self.keeper.run(stop.clone());
         parts.spawn(async {
             kept.await;

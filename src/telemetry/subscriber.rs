@@ -92,6 +92,11 @@ pub(super) fn install(telemetry: &Telemetry) -> Result<(), TelemetryError> {
         // Without spans: their fields would stand before every line, and a line
         // says what it has to say itself.
         .with_filter(log_filter(&text)?.and(filter_fn(|meta| meta.is_event())));
+    if telemetry.tracers.is_none() && telemetry.loggers.is_none() {
+        // Beside a layer that isn't there spans would be made for nobody.
+        return tracing::subscriber::set_global_default(Registry::default().with(stderr))
+            .map_err(|_| TelemetryError::SubscriberInPlace);
+    }
     // An `EnvFilter` can't be cloned.
     let otlp = telemetry.layers(log_filter(&text)?);
     let subscriber = Registry::default().with(stderr).with(otlp);

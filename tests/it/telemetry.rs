@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use namebeat::http::{Api, router};
+use namebeat::http::{Api, Parts, router};
 use namebeat::registry::table::TableConfig;
 use namebeat::reload::Reloads;
 use namebeat::telemetry::{QuerySpan, Telemetry, Transport};
@@ -87,11 +87,11 @@ async fn http_spans_continue_the_callers_trace() {
         telemetry.instruments(),
         Clock::start(),
     );
-    let app = router(Api {
+    let app = router(Api::new(Parts {
         registry: registry.unwrap(),
         instruments: telemetry.instruments(),
         reload: Reloads::new(1, chrono::Utc::now()).0,
-    })
+    }))
     .into_make_service_with_connect_info::<SocketAddr>();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -100,11 +100,6 @@ impl Table {
         entries
     }
 
-    /// How many services changed since their views were made.
-    pub(in crate::registry) fn touched(&self) -> usize {
-        self.touched.len()
-    }
-
     /// The member of that id that is registered.
     pub(in crate::registry) fn registered(&self, id: &InstanceId) -> Option<&Member> {
         self.services.get(self.homes.get(id)?)?.get(id)

@@ -89,6 +89,14 @@ impl Members {
         }
     }
 
+    /// A copy of all of them, in order.
+    pub(super) fn to_boxed(&self) -> Box<[Member]> {
+        match self {
+            Self::Few(few) => few.as_slice().into(),
+            Self::Many(many) => many.values().cloned().collect(),
+        }
+    }
+
     /// All of them, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Member> {
         let (few, many) = match self {
