@@ -38,6 +38,8 @@ pub struct Config {
     pub dns: Vec<SocketAddr>,
     /// Address of the HTTP API; port 0 takes a free one.
     pub http: SocketAddr,
+    /// Most connections to it at once.
+    pub http_connections: usize,
     /// The discovery zone.
     pub zone: DomainName,
     /// Directory of static zones.
@@ -154,6 +156,14 @@ impl Config {
                 "512 to 4096",
             ));
         }
+        if !(1..=1_000_000).contains(&config.http_connections) {
+            let value = config.http_connections;
+            return Err(ConfigError::wrong(
+                "http_connections",
+                value,
+                "1 to 1000000",
+            ));
+        }
         if !(1..=1024).contains(&config.workers) {
             return Err(ConfigError::wrong("workers", config.workers, "1 to 1024"));
         }
@@ -175,6 +185,7 @@ impl Config {
         Self {
             dns: settings.dns.unwrap_or_else(|| vec![local(8053)]),
             http: settings.http.unwrap_or_else(|| local(8054)),
+            http_connections: settings.http_connections.unwrap_or(16_384),
             zone,
             zones: settings.zones.or_else(|| {
                 Path::new(DEFAULT_ZONES)

@@ -21,6 +21,7 @@ pub(super) fn run(arguments: ServerArguments) -> Result<(), CommandError> {
 fn print(config: &Config, out: &mut impl Write) -> std::io::Result<()> {
     writeln!(out, "dns = {}", array(&config.dns))?;
     writeln!(out, "http = \"{}\"", config.http)?;
+    writeln!(out, "http_connections = {}", config.http_connections)?;
     writeln!(out, "zone = {}", quoted(&config.zone.to_string()))?;
     if let Some(dir) = &config.zones {
         writeln!(out, "zones = {}", quoted(&dir.display().to_string()))?;

@@ -28,6 +28,9 @@ pub struct Settings {
     /// Address and port of the HTTP API [default: 127.0.0.1:8054]
     #[arg(long, env = "NAMEBEAT_HTTP", value_name = "ADDR:PORT")]
     pub http: Option<SocketAddr>,
+    /// Most connections to the HTTP API at once; each takes a file descriptor [default: 16384]
+    #[arg(long, env = "NAMEBEAT_HTTP_CONNECTIONS", value_name = "N")]
+    pub http_connections: Option<usize>,
     /// The discovery zone, in which services are found [default: svc.internal.]
     #[arg(long, env = "NAMEBEAT_ZONE", value_name = "NAME")]
     pub zone: Option<String>,
@@ -163,6 +166,7 @@ impl Settings {
         Self {
             dns: self.dns.or(lower.dns),
             http: self.http.or(lower.http),
+            http_connections: self.http_connections.or(lower.http_connections),
             zone: self.zone.or(lower.zone),
             zones: self.zones.or(lower.zones),
             reverse_zones: self.reverse_zones.or(lower.reverse_zones),

@@ -24,6 +24,7 @@ mod problem;
 mod serve;
 mod services;
 mod trace;
+mod watch;
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
@@ -36,10 +37,12 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use tokio_util::sync::CancellationToken;
 
-pub use self::serve::{MAX_CONNECTIONS, serve};
+pub use self::serve::serve;
 
 use self::problem::Problem;
+use self::watch::Rendered;
 use crate::api::{Readiness, StorageUnwritable};
 use crate::registry::Registry;
 use crate::registry::storage::Unavailable;
@@ -54,20 +57,39 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What handlers work with; cheap to clone.
 #[derive(Clone)]
-pub struct Api(Arc<Parts>);
+pub struct Api(Arc<Shared>);
 
 impl Api {
-    /// One of these parts.
-    pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+    /// One of these parts, whose waiting calls end when `stop` is cancelled.
+    pub fn new(parts: Parts, stop: CancellationToken) -> Self {
+        Self(Arc::new(Shared {
+            parts,
+            stop,
+            rendered: Rendered::default(),
+        }))
     }
 }
 
 impl Deref for Api {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// What all calls share.
+pub struct Shared {
+    parts: Parts,
+    stop: CancellationToken,
+    rendered: Rendered,
+}
+
+impl Deref for Shared {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.parts
     }
 }
 
@@ -108,6 +130,7 @@ pub fn router(api: Api) -> Router {
                 .put(config_values::put)
                 .delete(config_values::delete),
         )
+        .route("/v1/watch", get(watch::stream))
         .route("/v1/stats", get(services::stats))
         .route("/v1/reload", post(reload))
         .route("/healthz", get(alive))

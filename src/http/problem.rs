@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::api;
 use crate::registry::Stopped;
+use crate::registry::history::{TooMany, TooOld};
 use crate::registry::registration::InvalidField;
 use crate::registry::storage::Unavailable;
 use crate::registry::table::RegisterError;
@@ -138,6 +139,20 @@ impl From<ReloadError> for Problem {
             }
             ReloadError::Stopped => Stopped.into(),
         }
+    }
+}
+
+impl From<TooOld> for Problem {
+    fn from(error: TooOld) -> Self {
+        let title = "What changed since isn't known any more";
+        Self::new(StatusCode::GONE, "too-old", title).detail(error.to_string())
+    }
+}
+
+impl From<TooMany> for Problem {
+    fn from(error: TooMany) -> Self {
+        let title = "Too many wait for changes";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "watchers", title).detail(error.to_string())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Connections of the side port: how many, for how long, and their end.
 //!
-//! At most [`MAX_CONNECTIONS`] are open; further ones wait in the system's queue
-//! until one ends. A connection on which no request begins within
+//! At most so many are open as the settings have it; further ones wait in the system's
+//! queue until one ends. A connection on which no request begins within
 //! [`IDLE_TIMEOUT`] is closed, and so is one whose client makes no room for a
 //! response within [`WRITE_TIMEOUT`]: those that say or hear nothing can't keep
 //! others out, nor memory in use.
@@ -30,9 +30,6 @@ use tower_service::Service;
 use super::{Api, router};
 use crate::accept::serve_connections;
 
-/// Most connections open at once.
-pub const MAX_CONNECTIONS: usize = 4096;
-
 /// Longest time until a request's head is there, from the start of the
 /// connection or from the end of the request before.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -40,10 +37,11 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest time that a client may take to make room for more of a response.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Serves the API until `stop` is cancelled, then until its requests are answered.
-pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
+/// Serves the API on at most `connections` at once, until `stop` is cancelled, then
+/// until its requests are answered.
+pub async fn serve(listener: TcpListener, connections: usize, api: Api, stop: CancellationToken) {
     let router = router(api);
-    serve_connections(listener, MAX_CONNECTIONS, &stop, |stream, peer| {
+    serve_connections(listener, connections, &stop, |stream, peer| {
         Some(connection(stream, peer, router.clone(), stop.clone()))
     })
     .await;

@@ -1,18 +1,22 @@
 //! Calls about services: discover with filters, and totals.
 
+use std::time::Duration;
+
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::json::{Segment, respond};
 use super::problem::Problem;
+use super::watch::{self, Poll};
 use super::{Api, convert};
 use crate::api;
 use crate::name::ServiceName;
+use crate::registry::history::Wanted;
 use crate::registry::instance::Protocol;
 use crate::registry::registration::InvalidField;
 use crate::registry::view::{Member, ServiceView};
-use crate::time::Moment;
+use crate::time::{Moment, TimeSpan};
 
 /// `GET /v1/services`.
 pub(super) async fn list(
@@ -21,6 +25,9 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let filter = Filter::parse(query.as_deref())?;
     api.instruments.discovered();
+    if let Some(poll) = filter.poll {
+        watch::wait(&api, Wanted::All, poll).await?;
+    }
     let (directory, now) = (api.registry.directory(), api.registry.now());
     let revision = directory.revision();
     let mut views = directory.services();
@@ -47,6 +54,10 @@ pub(super) async fn read(
         .parse()
         .map_err(|error| InvalidField::new("name", format!("{name:?} {error}")))?;
     api.instruments.discovered();
+    if let Some(poll) = filter.poll {
+        let wanted = Wanted::Services(Box::new([name.clone()]));
+        watch::wait(&api, wanted, poll).await?;
+    }
     let view = api
         .registry
         .directory()
@@ -100,11 +111,16 @@ struct Filter {
     tags: Vec<(String, String)>,
     version: Option<String>,
     protocol: Option<Protocol>,
+    poll: Option<Poll>,
 }
+
+/// Shortest and longest time to wait for a change.
+const WAIT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(300));
 
 impl Filter {
     fn parse(query: Option<&str>) -> Result<Self, Problem> {
         let mut filter = Self::default();
+        let (mut wait, mut since) = (None, None);
         let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         for (key, value) in pairs {
             match &*key {
@@ -121,6 +137,14 @@ impl Filter {
                         .tags
                         .push((key.to_ascii_lowercase(), value.to_ascii_lowercase()));
                 }
+                "wait" => {
+                    let span: Option<TimeSpan> = value.parse().ok();
+                    let span = span.filter(|span| (WAIT.0..=WAIT.1).contains(&span.0));
+                    wait = Some(span.ok_or_else(|| {
+                        Problem::parameter("wait is a duration from 500ms to 5m, such as 30s")
+                    })?);
+                }
+                "since" => since = Some(watch::revision(&value)?),
                 "version" => filter.version = Some(value.into_owned()),
                 "protocol" => {
                     let known = Protocol::named(&value).ok_or_else(|| {
@@ -132,11 +156,20 @@ impl Filter {
                 }
                 key => {
                     return Err(Problem::parameter(format!(
-                        "{key:?} is unknown; allowed are all, tag, version and protocol"
+                        "{key:?} is unknown; allowed are all, tag, version, protocol, wait and since"
                     )));
                 }
             }
         }
+        filter.poll = match (wait, since) {
+            (Some(TimeSpan(wait)), Some(since)) => Some(Poll { since, wait }),
+            (None, None) => None,
+            _ => {
+                return Err(Problem::parameter(
+                    "wait and since go together: wait for what changes since a revision",
+                ));
+            }
+        };
         Ok(filter)
     }
 

@@ -350,6 +350,16 @@ pub(super) enum Change {
     Gone(ServiceName),
 }
 
+impl Change {
+    /// The service.
+    pub(super) fn service(&self) -> &ServiceName {
+        match self {
+            Self::View(view) => &view.service,
+            Self::Gone(service) => service,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -25,6 +25,7 @@ mod expiry;
 pub mod feed;
 pub mod groups;
 pub mod guard;
+pub mod history;
 pub mod index;
 pub mod instance;
 mod keeper;
@@ -49,6 +50,7 @@ use self::command::{Command, Note, Outcome};
 use self::condition::Condition;
 use self::directory::Directory;
 use self::feed::{Feed, Verdict};
+use self::history::History;
 use self::instance::Instance;
 use self::lease::LeaseEnded;
 use self::log::{Keys, StateDir};
@@ -71,6 +73,7 @@ pub struct Registry {
     directory: Arc<Directory>,
     feed: Arc<Feed>,
     storage: Arc<Storage>,
+    history: Arc<History>,
     clock: Clock,
 }
 
@@ -117,6 +120,8 @@ impl Registry {
         }
         let feed = Arc::new(Feed::default());
         let storage = Arc::new(Storage::default());
+        let history = Arc::new(History::default());
+        history.begin(revision);
         let (commands, queue) = mpsc::channel(QUEUE);
         let writer = Writer {
             table: Table::new(config),
@@ -127,6 +132,7 @@ impl Registry {
             clock,
             revision,
             storage: storage.clone(),
+            history: history.clone(),
             disk: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -140,8 +146,14 @@ impl Registry {
             directory,
             feed,
             storage,
+            history,
             clock,
         })
+    }
+
+    /// What changed lately, and who waits for more.
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
     }
 
     /// How the state on disk fares.

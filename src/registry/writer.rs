@@ -17,8 +17,9 @@ use tokio::time::MissedTickBehavior;
 use super::CollisionTest;
 use super::check::Health;
 use super::command::{Command, Note, Outcome, Reply};
-use super::directory::Directory;
+use super::directory::{Change, Directory};
 use super::feed::Feed;
+use super::history::History;
 use super::instance::{Host, Instance};
 use super::keeper::Keeper;
 use super::log::record::Known;
@@ -26,7 +27,7 @@ use super::log::{LoadError, StateDir};
 use super::storage::{Storage, Unavailable};
 use super::table::{GuardEvent, RegisterError, Registered, Table};
 use super::view::Entry;
-use crate::name::InstanceId;
+use crate::name::{InstanceId, ServiceName};
 use crate::telemetry::Instruments;
 use crate::time::{Clock, Moment};
 
@@ -72,6 +73,7 @@ pub(super) struct Writer {
     pub(super) clock: Clock,
     pub(super) revision: u64,
     pub(super) storage: Arc<Storage>,
+    pub(super) history: Arc<History>,
     pub(super) disk: Option<Keeper>,
 }
 
@@ -171,6 +173,7 @@ impl Writer {
         self.revision = self.table.newest_setting().max(self.revision + 1);
         let views = self.table.changes(self.revision);
         self.directory.publish_first(self.revision, views, entries);
+        self.history.begin(self.revision);
         self.count();
         tracing::info!(instances, records = summary.records, dir = %path.display(), "the state is loaded");
         Ok(())
@@ -404,6 +407,8 @@ impl Writer {
             }
         }
         self.instruments.set_held(self.table.held() as u64);
+        self.instruments
+            .set_watchers(self.history.watchers() as u64);
     }
 
     fn publish(&mut self) {
@@ -412,8 +417,10 @@ impl Writer {
         }
         // No setting is newer than the state that shows it.
         self.revision = self.table.newest_setting().max(self.revision + 1);
-        self.directory
-            .publish(self.revision, self.table.changes(self.revision));
+        let changes = self.table.changes(self.revision);
+        let services: Vec<ServiceName> = changes.iter().map(Change::service).cloned().collect();
+        self.directory.publish(self.revision, changes);
+        self.history.note(self.revision, &services);
         self.count();
     }
 

@@ -180,18 +180,19 @@ impl Server {
                 .await
                 .map_err(|error| ServeError::Part("checks", error.to_string()))
         });
-        let api = Api::new(Parts {
+        let behind = Parts {
             registry: self.registry.clone(),
             instruments: self.instruments.clone(),
             reload: self.reload,
-        });
+        };
+        let api = Api::new(behind, stop.clone());
         let kept = self.keeper.run(stop.clone());
         parts.spawn(async {
             kept.await;
             Ok(())
         });
         let listener = TcpListener::from_std(self.http).map_err(ServeError::Start)?;
-        let served = http::serve(listener, api, stop.clone());
+        let served = http::serve(listener, self.config.http_connections, api, stop.clone());
         parts.spawn(async {
             served.await;
             Ok(())

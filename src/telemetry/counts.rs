@@ -114,6 +114,8 @@ pub(super) struct Counts {
     /// Taken, failed.
     pub(super) zone_reloads: [AtomicU64; 2],
     /// Set, not added to.
+    pub(super) watchers: AtomicU64,
+    /// Set, not added to.
     pub(super) held: AtomicU64,
     /// Written, failed.
     pub(super) state_writes: [AtomicU64; 2],

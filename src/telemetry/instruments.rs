@@ -20,6 +20,7 @@
 //! | `namebeat.registry.instances` | gauge | `{instance}` | `state`: `listed`, `withdrawn` | instances registered, by whether DNS answers with them |
 //! | `namebeat.registry.services` | gauge | `{service}` | | services with at least one instance registered |
 //! | `namebeat.registry.held` | gauge | `{lease}` | | leases that are held because too many run out together |
+//! | `namebeat.registry.watchers` | gauge | `{call}` | | calls that wait for changes |
 //! | `namebeat.zones.reloads` | counter | `{reload}` | `result`: `loaded`, `failed` | times that the files of zones were read again, by whether they are in use |
 //! | `namebeat.state.writes` | counter | `{write}` | `result`: `written`, `failed` | batches of changes written to disk, by whether they are there |
 //! | `namebeat.zones` | gauge | `{zone}` | | zones that DNS answers from, the discovery zone included |
@@ -195,6 +196,11 @@ impl Instruments {
     pub fn zones_reloaded(&self, loaded: bool) {
         let [taken, failed] = &self.counts.zone_reloads;
         counts::add(if loaded { taken } else { failed }, 1);
+    }
+
+    /// Says how many calls wait for changes now.
+    pub fn set_watchers(&self, watchers: u64) {
+        self.counts.watchers.store(watchers, Ordering::Relaxed);
     }
 
     /// Says how many leases are held now.

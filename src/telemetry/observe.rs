@@ -129,6 +129,11 @@ pub(super) fn registry(meter: &Meter, counts: &Arc<Counts>) {
     counter(meter, counts, name, "{reload}", meaning, |counts, to| {
         observe_each(to, "result", &["loaded", "failed"], &counts.zone_reloads);
     });
+    let name = "namebeat.registry.watchers";
+    let meaning = "Calls that wait for changes";
+    gauge(meter, counts, name, "{call}", meaning, |counts, to| {
+        to.observe(counts::get(&counts.watchers), &[]);
+    });
     let name = "namebeat.registry.held";
     let meaning = "Leases that are held because too many run out together";
     gauge(meter, counts, name, "{lease}", meaning, |counts, to| {

@@ -63,4 +63,5 @@ mod rfc9471;
 mod rfc9619;
 mod rfcs;
 mod telemetry;
+mod watch;
 mod zones;

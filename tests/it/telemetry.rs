@@ -16,6 +16,7 @@ use namebeat::reload::Reloads;
 use namebeat::telemetry::{QuerySpan, Telemetry, Transport};
 use namebeat::time::Clock;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode as Status};
+use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
@@ -87,12 +88,13 @@ async fn http_spans_continue_the_callers_trace() {
         telemetry.instruments(),
         Clock::start(),
     );
-    let app = router(Api::new(Parts {
+    let parts = Parts {
         registry: registry.unwrap(),
         instruments: telemetry.instruments(),
         reload: Reloads::new(1, chrono::Utc::now()).0,
-    }))
-    .into_make_service_with_connect_info::<SocketAddr>();
+    };
+    let app = router(Api::new(parts, CancellationToken::new()))
+        .into_make_service_with_connect_info::<SocketAddr>();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(axum::serve(listener, app).into_future());

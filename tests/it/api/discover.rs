@@ -96,7 +96,7 @@ fn parameters_that_nothing_knows_are_refused() {
         ("bogus=1", "bogus"),
         (
             "tags=env:prod",
-            "allowed are all, tag, version and protocol",
+            "allowed are all, tag, version, protocol, wait and since",
         ),
         ("tag=env", "tag=KEY:VALUE"),
         ("all=maybe", "true or false"),

@@ -45,6 +45,7 @@ fn record_everything(to: &Instruments) {
     to.zones_reloaded(false);
     to.zones_reloaded(false);
     to.set_held(6);
+    to.set_watchers(8);
     to.state_written(true);
     to.state_written(false);
     to.set_zones(2);
@@ -141,6 +142,7 @@ fn metrics_arrive_with_exact_values() {
     );
     one("namebeat.registry.services", 4);
     one("namebeat.registry.held", 6);
+    one("namebeat.registry.watchers", 8);
     each(
         "namebeat.check.requests",
         "kind",
