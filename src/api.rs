@@ -5,6 +5,7 @@
 //! which field is wrong when it can't. Numbers are wide and texts are plain for
 //! that reason, so that the error names what is allowed, not a Rust type.
 
+pub mod explain;
 pub mod policy;
 
 use std::collections::BTreeMap;

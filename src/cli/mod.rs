@@ -2,6 +2,7 @@
 
 mod check_config;
 mod check_zone;
+mod explain;
 mod resolve;
 mod serve;
 mod state;
@@ -34,6 +35,8 @@ enum Command {
     CheckConfig(ServerArguments),
     /// Check zone files, and print what is in them
     CheckZone(check_zone::CheckZoneArguments),
+    /// Say what is answered to a question, and why each instance is in or out
+    Explain(explain::ExplainArguments),
     /// Look at the state on disk, save it and bring it back
     State(state::StateArguments),
     /// Ask a server, or a zone file, and print the answer as dig does
@@ -73,6 +76,12 @@ enum CommandError {
         "no server answers at {0} ({1}); start one with `namebeat serve`, or name one with --server"
     )]
     Unreachable(SocketAddr, std::io::Error),
+    #[error(
+        "no server answers at {0} ({1}); start one with `namebeat serve`, or name one with --server"
+    )]
+    Away(reqwest::Url, reqwest::Error),
+    #[error("{0}")]
+    Refused(String),
     #[error("can't start: {0}")]
     System(#[from] std::io::Error),
 }
@@ -88,7 +97,8 @@ impl CommandError {
                 ExitCode::from(2)
             }
             Self::ZoneFile(_) | Self::State(_) => ExitCode::from(2),
-            Self::Unreachable(..) => ExitCode::from(9),
+            Self::Refused(_) => ExitCode::from(2),
+            Self::Unreachable(..) | Self::Away(..) => ExitCode::from(9),
             Self::Serve(_) | Self::System(_) => ExitCode::FAILURE,
         }
     }
@@ -100,6 +110,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::CheckConfig(arguments) => check_config::run(arguments),
         Command::CheckZone(arguments) => check_zone::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
         Command::State(arguments) => state::run(arguments),
         Command::Resolve(arguments) => resolve::run(arguments),
     };

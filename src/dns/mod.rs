@@ -25,6 +25,8 @@
 //! used: it encodes every response a second time, and longer; it starts a task for
 //! each packet without a bound; and its TCP has no cap on connections.
 //!
+//! [`explain`] reads off an answer why it is as it is.
+//!
 //! hickory-proto's types are used in the adapter alone. Names, messages and
 //! rdata are our own everywhere else, because they are kept ready for the wire.
 //!
@@ -69,6 +71,7 @@ mod cache;
 mod compose;
 pub mod cookie;
 pub mod discovery;
+pub mod explain;
 pub mod guard;
 pub mod hickory;
 pub mod identity;
@@ -90,6 +93,7 @@ mod settings;
 mod step;
 pub mod store;
 pub mod stream;
+mod subject;
 mod subset;
 mod target;
 pub mod text;

@@ -17,6 +17,7 @@
 mod conditional;
 mod config_values;
 mod convert;
+mod explain;
 mod instances;
 mod json;
 mod policy;
@@ -43,6 +44,7 @@ pub use self::serve::serve;
 
 use self::problem::Problem;
 use self::watch::Rendered;
+use crate::api::explain::Explanation;
 use crate::api::{Readiness, StorageUnwritable};
 use crate::registry::Registry;
 use crate::registry::storage::Unavailable;
@@ -93,6 +95,10 @@ impl Deref for Shared {
     }
 }
 
+/// Explains what a client at that address is answered to a question for that name and
+/// type, or says what is wrong with them.
+pub type Explainer = Arc<dyn Fn(&str, &str, IpAddr) -> Result<Explanation, String> + Send + Sync>;
+
 /// What the API is in front of.
 pub struct Parts {
     /// The registry that is read and changed.
@@ -101,6 +107,8 @@ pub struct Parts {
     pub instruments: Arc<Instruments>,
     /// Reloads zones.
     pub reload: Reload,
+    /// Explains answers.
+    pub explain: Explainer,
 }
 
 /// The whole side port as one service; tests call it without a socket.
@@ -132,6 +140,7 @@ pub fn router(api: Api) -> Router {
         )
         .route("/v1/watch", get(watch::stream))
         .route("/v1/stats", get(services::stats))
+        .route("/v1/explain", get(explain::explain))
         .route("/v1/reload", post(reload))
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))

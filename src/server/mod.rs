@@ -23,14 +23,16 @@ use self::zones::{Files, ZoneKeeper};
 use crate::config::Config;
 use crate::dns::access::Access;
 use crate::dns::answer::{Authority, Client, Scratch};
+use crate::dns::explain::explain;
 use crate::dns::guard::Guard;
 use crate::dns::limit::LimitConfig;
+use crate::dns::rr::RecordType;
 use crate::dns::service::Service;
 use crate::dns::store::ZoneStore;
 use crate::dns::zone::Zone;
 use crate::dns::zones::{ZoneLoadError, ZoneSource, Zones};
 use crate::health;
-use crate::http::{self, Api, Parts};
+use crate::http::{self, Api, Explainer, Parts};
 use crate::name::DomainName;
 use crate::registry::Registry;
 use crate::registry::instance::Instance;
@@ -167,7 +169,8 @@ impl Server {
     ///
     /// A part ended that should have gone on.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), ServeError> {
-        let dns = self.spawn_dns().map_err(ServeError::Start)?;
+        let service = self.dns_service();
+        let dns = self.spawn_dns(&service).map_err(ServeError::Start)?;
         let mut parts = JoinSet::new();
         let checks = health::run(
             self.registry.clone(),
@@ -184,6 +187,7 @@ impl Server {
             registry: self.registry.clone(),
             instruments: self.instruments.clone(),
             reload: self.reload,
+            explain: explainer(service, self.zones, self.registry.clone()),
         };
         let api = Api::new(behind, stop.clone());
         let kept = self.keeper.run(stop.clone());
@@ -222,10 +226,10 @@ impl Server {
         ended
     }
 
-    /// Starts DNS on threads of its own.
-    fn spawn_dns(&mut self) -> io::Result<DnsThreads> {
+    /// What answers DNS, whichever way it comes.
+    fn dns_service(&self) -> Arc<Service> {
         let limits = &self.config.limits;
-        let service = Arc::new(Service {
+        Arc::new(Service {
             authority: Authority::new(
                 self.zones.clone(),
                 self.registry.clone(),
@@ -237,7 +241,11 @@ impl Server {
             instruments: self.instruments.clone(),
             trace_queries: self.config.trace_queries,
             cache: self.config.limits.answer_cache,
-        });
+        })
+    }
+
+    /// Starts DNS on threads of its own.
+    fn spawn_dns(&mut self, service: &Arc<Service>) -> io::Result<DnsThreads> {
         let mut threads = DnsThreads::default();
         let mut listeners = Vec::new();
         for sockets in std::mem::take(&mut self.dns) {
@@ -246,9 +254,30 @@ impl Server {
             }
             listeners.push(sockets.tcp);
         }
-        threads.spawn_tcp(listeners, &service, self.config.workers)?;
+        threads.spawn_tcp(listeners, service, self.config.workers)?;
         Ok(threads)
     }
+}
+
+/// Explains what `service` answers.
+fn explainer(service: Arc<Service>, zones: ZoneStore, registry: Registry) -> Explainer {
+    Arc::new(move |name, rtype, client| {
+        let root = DomainName::root();
+        let name = DomainName::parse(name, Some(&root))
+            .map_err(|error| format!("name={name} is no domain name: {error}"))?;
+        let rtype: RecordType = rtype
+            .parse()
+            .map_err(|_| format!("type={rtype} is unknown; write SRV, AAAA or TYPE65280"))?;
+        let zones = zones.current();
+        let question = (&name, rtype);
+        Ok(explain(
+            &service.authority,
+            &zones,
+            &registry,
+            question,
+            client,
+        ))
+    })
 }
 
 fn zone_source(config: &Config) -> ZoneSource {

@@ -20,6 +20,7 @@ mod differential;
 mod dig;
 mod durable;
 mod examples;
+mod explain;
 mod guard;
 mod harness;
 mod health;

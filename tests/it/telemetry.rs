@@ -92,6 +92,7 @@ async fn http_spans_continue_the_callers_trace() {
         registry: registry.unwrap(),
         instruments: telemetry.instruments(),
         reload: Reloads::new(1, chrono::Utc::now()).0,
+        explain: Arc::new(|_, _, _| Err("nothing is explained here".to_owned())),
     };
     let app = router(Api::new(parts, CancellationToken::new()))
         .into_make_service_with_connect_info::<SocketAddr>();

@@ -54,7 +54,16 @@ pub fn message(octets: &[u8]) -> Result<String, Malformed> {
     print(octets).ok_or(Malformed)
 }
 
-fn print(octets: &[u8]) -> Option<String> {
+/// A message taken apart.
+struct Parts {
+    header: [u8; HEADER_LEN],
+    questions: String,
+    sections: [Vec<Record>; 3],
+    opt: Option<Record>,
+    rcode: Rcode,
+}
+
+fn parts(octets: &[u8]) -> Option<Parts> {
     let header = octets.first_chunk::<HEADER_LEN>()?;
     let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     let mut at = HEADER_LEN;
@@ -83,14 +92,78 @@ fn print(octets: &[u8]) -> Option<String> {
     if at != octets.len() {
         return None;
     }
-    let [answer, authority, mut additional] = sections;
+    let [_, _, additional] = &mut sections;
     let is_opt = |record: &Record| record.rtype == RecordType::OPT;
     let opt = additional
         .iter()
         .position(is_opt)
         .map(|at| additional.remove(at));
     let extended = opt.as_ref().map_or(0, |opt| opt.ttl >> 24) as u16;
-    let rcode = Rcode(extended << 4 | word(2) & 0xf);
+    Some(Parts {
+        header: *header,
+        questions,
+        sections,
+        opt,
+        rcode: Rcode(extended << 4 | word(2) & 0xf),
+    })
+}
+
+/// What a response says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Said {
+    /// The response code by its name.
+    pub rcode: String,
+    /// AA.
+    pub authoritative: bool,
+    /// The records of answer, authority and additional, each a line of a master file.
+    pub sections: [Vec<String>; 3],
+    /// Least TTL of the answer's records, else of the authority's.
+    pub ttl: Option<u32>,
+    /// The extended error as `dig` prints it.
+    pub error: Option<String>,
+}
+
+/// Reads a response.
+pub fn said(octets: &[u8]) -> Result<Said, Malformed> {
+    let parts = parts(octets).ok_or(Malformed)?;
+    let ttl = |records: &Vec<Record>| records.iter().map(|record| record.ttl).min();
+    let least = parts.sections.iter().find_map(ttl);
+    let line = |record: Record| {
+        let Record {
+            owner,
+            rtype,
+            class,
+            ttl,
+            rdata,
+        } = record;
+        let rdata = rdata_in(rtype, octets, rdata);
+        format!("{owner} {ttl} {} {rtype} {rdata}", self::class(class))
+    };
+    let options = parts.opt.and_then(|opt| options(octets.get(opt.rdata)?));
+    let error = options.as_deref().and_then(|options| {
+        let mut lines = options.lines();
+        lines.find_map(|line| line.strip_prefix("; EDE: ").map(str::to_owned))
+    });
+    Ok(Said {
+        rcode: status(parts.rcode),
+        authoritative: parts.header[2] & 4 != 0,
+        sections: parts
+            .sections
+            .map(|section| section.into_iter().map(line).collect()),
+        ttl: least,
+        error,
+    })
+}
+
+fn print(octets: &[u8]) -> Option<String> {
+    let Parts {
+        header,
+        questions,
+        sections: [answer, authority, additional],
+        opt,
+        rcode,
+    } = parts(octets)?;
+    let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     let mut text = format!(
         ";; ->>HEADER<<- opcode: {}, status: {}, id: {}\n;; flags:{}; QUERY: {}, ANSWER: {}, AUTHORITY: {}, ADDITIONAL: {}\n",
         opcode(word(2) >> 11 & 0xf),

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::net::UdpSocket;
 use std::process::Command;
 
-use namebeat::config::Settings;
+use ::namebeat::config::Settings;
 
 use super::run;
 use crate::harness::{TempDir, TestServer};
+use crate::program::namebeat;
 
 const ZONE: &str = r#"$TTL 300
 @       SOA ns hostmaster 7 3600 600 86400 60
@@ -223,4 +224,58 @@ fn without_a_server_it_says_what_to_do() {
     let wrong = run(&directory, &["resolve", "web.svc.internal", "SVR"], &[]);
     assert_eq!(wrong.code, Some(2));
     assert!(wrong.stderr.contains("SVR"), "{}", wrong.stderr);
+}
+
+#[test]
+fn an_explanation_is_printed() {
+    let server = TestServer::start();
+    server.register_web("web-1", 1);
+    server.register_web("web-2", 2);
+    assert_eq!(
+        server.http("POST", "/v1/instances/web-2/drain", "").status,
+        200
+    );
+    let directory = TempDir::new("explain");
+    let url = format!("http://{}", server.addresses.http);
+    let run = |arguments: &[&str]| {
+        let arguments = [&["explain", "--server", &url], arguments].concat();
+        let ended = namebeat(directory.path(), &arguments).output().unwrap();
+        let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+        (ended.status.code(), text(ended.stdout), text(ended.stderr))
+    };
+    let (code, out, errors) = run(&["web.svc.internal"]);
+    assert_eq!((code, &*errors), (Some(0), ""));
+    for line in [
+        "web.svc.internal. A: instances of service web in the discovery zone svc.internal.",
+        "NOERROR, authoritative, ",
+        "TTL 5: the server's ttl",
+        "  answer     web.svc.internal. 5 IN A 10.0.0.1",
+        "in  web-1",
+        "    10.0.0.1 port 8001, priority 10 weight 256, lease 2",
+        "out web-2: draining",
+    ] {
+        assert!(
+            out.lines().any(|found| found.starts_with(line)),
+            "{line}\n{out}"
+        );
+    }
+    let (code, json, _) = run(&["web.svc.internal", "SRV", "--json"]);
+    assert_eq!(code, Some(0));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["instances"][1]["why"], "draining");
+    let (code, _, errors) = run(&["web.svc.internal", "SVR"]);
+    assert_eq!(
+        (code, &*errors),
+        (
+            Some(2),
+            "namebeat: type=SVR is unknown; write SRV, AAAA or TYPE65280\n"
+        )
+    );
+    drop(server);
+    let (code, _, errors) = run(&["web.svc.internal"]);
+    assert_eq!(code, Some(9));
+    assert!(
+        errors.contains("no server answers at http://127.0.0.1:"),
+        "{errors}"
+    );
 }
