@@ -54,8 +54,8 @@ local n = 0
 function request()
   local items = {}
   for i = 1, BATCH do
-    n = (n + 1) % IDS
-    items[i] = '{"id":"i' .. n .. '","name":"s' .. (n // 5) .. '","version":"1.0.0","host":"10.0.' .. (n // 250) .. '.' ..
+    n = n + 1
+    items[i] = '{"id":"' .. ROUND .. n .. '","name":"s' .. (n // 5) .. '","version":"1.0.0","host":"10.' .. (n // 62500 % 250) .. '.' .. (n // 250 % 250) .. '.' ..
       (n % 250) .. '","port":8000,"tags":{"env":"production"},"lease":"1h"}'
   end
   return wrk.format("POST", "/v1/instances", nil, "[" .. table.concat(items, ",") .. "]")
@@ -119,10 +119,11 @@ class Server:
         self.process.wait()
 
 
-def wrk(server, what, options, directory):
+def wrk(server, what, options, directory, number):
     script = Path(directory) / f"{what}.lua"
-    script.write_text(f"local IDS, BATCH = {IDS}, {BATCH}\n" + LUA[what].replace(" // ", " / ").replace(
-        "(n / 5)", "math.floor(n / 5)").replace("(n / 250)", "math.floor(n / 250)") + LUA_END)
+    # LuaJIT has no integer division.
+    text = re.sub(r"n // (\d+)", r"math.floor(n / \1)", LUA[what])
+    script.write_text(f"local IDS, BATCH, ROUND = {IDS}, {BATCH}, 'r{number}-'\n{text}{LUA_END}")
     before = server.cpu()
     connections = 8 if what.endswith("batch") else 64
     done = subprocess.run(["taskset", "-c", options.load_cpus, "wrk", "-t1", f"-c{connections}", f"-d{options.seconds}s",
@@ -149,16 +150,16 @@ def rates(options, directory):
     """Registrations and heartbeats, on disk and beside the bare handler."""
     state = Path(directory) / "rates"
     serve = [options.namebeat, "serve", "--dns", "127.0.0.1:0", "--http", "127.0.0.1:0", "--workers", "1",
-             "--data-dir", str(state)]
+             "--data-dir", str(state), "--max-instances", "100000000", "--max-services", "100000000"]
     servers = {"namebeat": Server("namebeat", serve, options.server_cpus),
                "bare axum": Server("bare axum", [bare_program()], options.server_cpus)}
     found, missed = {}, []
     try:
-        for _ in range(options.rounds):
+        for number in range(options.rounds):
             for what in LUA:
                 for name, server in servers.items():
                     if name == "namebeat" or not what.endswith("batch"):
-                        found.setdefault((what, name), []).append(wrk(server, what, options, directory))
+                        found.setdefault((what, name), []).append(wrk(server, what, options, directory, number))
     finally:
         for server in servers.values():
             server.stop()

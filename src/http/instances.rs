@@ -224,16 +224,17 @@ pub(super) async fn heartbeats(
     State(api): State<Api>,
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
-    let ids = match body.trim_ascii_start().first() {
+    let ids: Vec<String> = match body.trim_ascii_start().first() {
         Some(b'[') => read(&body)?,
         _ => read_object::<api::Heartbeats>(&body)?.ids,
     };
     let asked = ids.len();
-    let is_unknown = |id: &String| match parse_id(id) {
-        Ok(id) => api.registry.heartbeat(id.as_str()).is_err(),
-        Err(_) => true,
-    };
-    let unknown: Vec<String> = ids.into_iter().filter(is_unknown).collect();
+    let mut unknown = api.registry.heartbeats(ids);
+    // Few are, so that these may be written otherwise than they're registered.
+    unknown.retain(|id| match parse_id(id) {
+        Ok(folded) if folded.as_str() != id => api.registry.heartbeat(folded.as_str()).is_err(),
+        Ok(_) | Err(_) => true,
+    });
     let renewed = asked - unknown.len();
     api.instruments
         .heartbeats(renewed as u64, unknown.len() as u64);

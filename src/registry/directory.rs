@@ -22,6 +22,7 @@ use super::index::{Index, Place};
 use super::instance::Transport;
 use super::view::{Entry, Member, ServiceView};
 use crate::name::{InstanceId, ServiceName};
+use crate::time::Moment;
 
 /// Hashes of names come from a random seed: the keys are an attacker's choice.
 type NameMap<K, V> = HashMap<K, V, foldhash::quality::RandomState>;
@@ -177,6 +178,14 @@ impl Directory {
     /// The current registration of an instance.
     pub fn entry(&self, id: &str) -> Option<Arc<Entry>> {
         self.entries.pin().get(id).cloned()
+    }
+
+    /// Renews the lease of an instance; `false` when there is none, or when it has ended.
+    pub(super) fn renew(&self, id: &str, now: Moment) -> bool {
+        let entries = self.entries.pin();
+        entries
+            .get(id)
+            .is_some_and(|entry| entry.lease.renew(now).is_ok())
     }
 
     /// A registered instance as its service's view has it.

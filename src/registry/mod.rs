@@ -161,6 +161,13 @@ impl Registry {
         &self.storage
     }
 
+    /// Has the writer write what isn't on disk yet, and end. What is asked of it after
+    /// that is refused.
+    pub async fn end(&self) {
+        // It may have ended already.
+        let _ = self.send(|reply| Command::End { reply }).await;
+    }
+
     /// Waits until the writer has ended, which it does by itself only when it fails.
     pub async fn stopped(&self) {
         self.commands.closed().await;
@@ -220,8 +227,24 @@ impl Registry {
     /// Renews the lease of an instance and gives back the registration that has
     /// it; an error means that the instance must register again.
     pub fn heartbeat(&self, id: &str) -> Result<Arc<Entry>, LeaseEnded> {
+        self.heartbeat_at(id, self.now())
+    }
+
+    /// Renews the leases of many instances, and gives back those of `ids` that must
+    /// register again, in their order.
+    pub fn heartbeats<I: AsRef<str>>(&self, ids: impl IntoIterator<Item = I>) -> Vec<I> {
+        // One look at the clock for all: what comes in one call was sent at one time.
+        let now = self.now();
+        let is_unknown = |id: &I| {
+            let id = id.as_ref();
+            !self.directory.renew(id, now) && self.heartbeat_at(id, now).is_err()
+        };
+        ids.into_iter().filter(is_unknown).collect()
+    }
+
+    fn heartbeat_at(&self, id: &str, now: Moment) -> Result<Arc<Entry>, LeaseEnded> {
         let mut entry = self.directory.entry(id).ok_or(LeaseEnded)?;
-        while entry.lease.renew(self.now()).is_err() {
+        while entry.lease.renew(now).is_err() {
             // It may have been replaced between the look-up and the renewal.
             let current = self.directory.entry(id).ok_or(LeaseEnded)?;
             if current.generation == entry.generation {
