@@ -1,7 +1,7 @@
 //! The side port: registration, discovery and health over HTTP and JSON.
 //!
 //! ```text
-//! request → guard → trace → handler: json → Instance → Registry → api → response
+//! request → trace → admit → handler: json → Instance → Registry → api → response
 //! ```
 //!
 //! Handlers only translate. What may be registered is decided by

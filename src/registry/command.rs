@@ -63,6 +63,8 @@ pub(super) enum Command {
         keys: Keys,
         reply: oneshot::Sender<bool>,
     },
+    /// Write what isn't written, and end.
+    End { reply: oneshot::Sender<bool> },
     /// Something to be done between two states.
     Exclusively {
         work: Box<dyn FnOnce(&Directory) + Send>,
@@ -94,7 +96,10 @@ impl Command {
             }
             Self::Resume { reply, .. } => drop(reply.send(Err(why.clone()))),
             Self::ChangeSetting { reply, .. } => drop(reply.send(Err(why.clone()))),
-            Self::Note { .. } | Self::Rekey { .. } | Self::Exclusively { .. } => return Some(self),
+            Self::Note { .. }
+            | Self::Rekey { .. }
+            | Self::End { .. }
+            | Self::Exclusively { .. } => return Some(self),
         }
         None
     }

@@ -92,17 +92,18 @@ impl Writer {
         let mut commands = Vec::new();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        let ended = loop {
             let ticks = tokio::select! {
                 taken = queue.recv_many(&mut commands, BATCH) => {
                     if taken == 0 {
-                        break;
+                        break None;
                     }
                     false
                 }
                 _ = tick.tick() => true,
             };
             let mut batch = Batch::default();
+            let mut end = None;
             for command in commands.drain(..) {
                 match command {
                     Command::Exclusively { work, reply } => {
@@ -117,18 +118,28 @@ impl Writer {
                         let keeper = self.disk.as_mut();
                         let _ = reply.send(keeper.is_some_and(|keeper| keeper.rekey(keys)));
                     }
+                    Command::End { reply } => end = Some(reply),
+                    // It came too late to be waited for.
+                    _ if end.is_some() => {}
                     command => self.apply(command, &mut batch),
                 }
             }
             self.settle(batch);
+            if end.is_some() {
+                break end;
+            }
             if ticks {
                 self.report_guard();
                 self.keep_up();
             }
-        }
+        };
         self.keep_up();
         if let Some(keeper) = self.disk.take() {
             keeper.end(self.revision);
+        }
+        if let Some(reply) = ended {
+            // Nobody may be waiting any more.
+            let _ = reply.send(true);
         }
     }
 
@@ -235,9 +246,9 @@ impl Writer {
                     .change_setting(&service, setting, &condition, next, now);
                 Reply::Changed(reply, result)
             }
-            Command::Rekey { reply, .. } | Command::Exclusively { reply, .. } => {
-                Reply::Noted(reply, false)
-            }
+            Command::Rekey { reply, .. }
+            | Command::End { reply }
+            | Command::Exclusively { reply, .. } => Reply::Noted(reply, false),
         };
         batch.replies.push(reply);
     }

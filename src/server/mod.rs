@@ -169,6 +169,7 @@ impl Server {
     ///
     /// A part ended that should have gone on.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), ServeError> {
+        let registry = self.registry.clone();
         let service = self.dns_service();
         let dns = self.spawn_dns(&service).map_err(ServeError::Start)?;
         let mut parts = JoinSet::new();
@@ -223,6 +224,7 @@ impl Server {
             tracing::warn!("requests that take longer than {grace:?} were ended");
         }
         dns.join().await;
+        registry.end().await;
         ended
     }
 

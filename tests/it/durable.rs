@@ -110,9 +110,15 @@ fn promise_6_acknowledged_is_durable() {
             .status,
         200
     );
+    let serial_before = serial(&second);
     let (code, _, errors) = second.stop("TERM");
     assert_eq!(code, Some(0), "{errors}");
     let third = serve(&dir);
+    let later = serial(&third) - serial_before;
+    assert!(
+        (1..1_000).contains(&later),
+        "after a clean end none is skipped: {later}"
+    );
     assert_eq!(read(&third, "drained")["state"]["listed"], true);
     assert_eq!(read(&third, "full"), before[0]);
 }
