@@ -151,6 +151,16 @@ impl Prepared {
         }
     }
 
+    /// Adds the answers given to the count of its service.
+    fn settle(&mut self) {
+        let given = std::mem::take(&mut self.given);
+        if given != 0
+            && let Some(view) = &self.view
+        {
+            view.count(given.into());
+        }
+    }
+
     /// Octets that keeping it takes.
     fn cost(&self) -> usize {
         size_of::<Self>() + INDEX_OCTETS + self.octets.len() + size_of_val(&*self.views)
@@ -210,19 +220,15 @@ impl Cache {
             .find_map(|clients| self.place(question, Some(Shortened { space, clients }), at))
     }
 
-    /// Where the answer is; one that doesn't hold any more goes.
+    /// Where the answer is, while it holds. One that doesn't stays where it is: the
+    /// answer that takes its place is likely to be made next.
     fn place(&mut self, question: &[u8], shortened: Option<Shortened>, at: At) -> Option<usize> {
         let hash = self.hash(question, shortened);
         let place = *self.index.find(hash, |place| {
             let known = &self.entries[*place as usize];
             known.hash == hash && known.is_for(question, shortened)
         })? as usize;
-        if self.entries[place].holds(at) {
-            return Some(place);
-        }
-        self.settle();
-        self.remove(place);
-        None
+        self.entries[place].holds(at).then_some(place)
     }
 
     fn hash(&self, question: &[u8], shortened: Option<Shortened>) -> u64 {
@@ -283,18 +289,30 @@ impl Cache {
         if cost > self.limit / MAX_PART {
             return;
         }
-        self.settle();
-        // A whole one that is too long for this client may be there already, and
-        // the answer have become shorter since.
+        // One that doesn't hold any more may be there already, or a whole one that is
+        // too long for this client, while the answer has become shorter since.
         let known = |place: &u32| {
             let known = &self.entries[*place as usize];
             known.hash == hash && known.is_for(question, shortened)
         };
         if let Some(place) = self.index.find(hash, known).copied() {
+            let known = &mut self.entries[place as usize];
+            let octets = self.octets - known.cost() + cost;
+            if octets <= self.limit {
+                self.octets = octets;
+                known.settle();
+                *known = prepared;
+                return;
+            }
+            self.settle();
             self.remove(place as usize);
         }
-        while self.octets + cost > self.limit {
-            self.make_room();
+        if self.octets + cost > self.limit {
+            // Places are noted of what isn't counted, and change.
+            self.settle();
+            while self.octets + cost > self.limit {
+                self.make_room();
+            }
         }
         self.octets += cost;
         self.shortened += usize::from(shortened.is_some());
@@ -369,11 +387,7 @@ impl Cache {
             .sum();
         std::hint::black_box(read);
         for place in self.uncounted.drain(..) {
-            let prepared = &mut self.entries[place as usize];
-            let given = std::mem::take(&mut prepared.given);
-            if let Some(view) = &prepared.view {
-                view.count(given.into());
-            }
+            self.entries[place as usize].settle();
         }
     }
 
