@@ -17,6 +17,7 @@ use crate::dns::answer::DEFAULT_UDP_PAYLOAD;
 use crate::dns::identity::{Identity, MAX_SERVER_ID_LEN};
 use crate::dns::reverse::{ReverseError, ReverseNetworks};
 use crate::health::HealthConfig;
+use crate::limit::MAX_RATE;
 use crate::name::DomainName;
 use crate::registry::guard::{GuardConfig, MAX_HOLD};
 use crate::registry::policy::MAX_TTL;
@@ -40,6 +41,9 @@ pub struct Config {
     pub http: SocketAddr,
     /// Most connections to it at once.
     pub http_connections: usize,
+    /// Most changes of the registry a second that one address may ask for over HTTP,
+    /// and at once after a silence; 0 limits nothing.
+    pub http_rate: u32,
     /// The discovery zone.
     pub zone: DomainName,
     /// Directory of static zones.
@@ -164,6 +168,13 @@ impl Config {
                 "1 to 1000000",
             ));
         }
+        if config.http_rate > MAX_RATE {
+            return Err(ConfigError::wrong(
+                "http_rate",
+                config.http_rate,
+                "0 to 1000000",
+            ));
+        }
         if !(1..=1024).contains(&config.workers) {
             return Err(ConfigError::wrong("workers", config.workers, "1 to 1024"));
         }
@@ -186,6 +197,7 @@ impl Config {
             dns: settings.dns.unwrap_or_else(|| vec![local(8053)]),
             http: settings.http.unwrap_or_else(|| local(8054)),
             http_connections: settings.http_connections.unwrap_or(16_384),
+            http_rate: settings.http_rate.unwrap_or(0),
             zone,
             zones: settings.zones.or_else(|| {
                 Path::new(DEFAULT_ZONES)

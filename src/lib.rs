@@ -47,6 +47,7 @@ pub mod config;
 pub mod dns;
 pub mod health;
 pub mod http;
+pub mod limit;
 pub mod name;
 pub mod registry;
 pub mod reload;

@@ -10,7 +10,7 @@ use namebeat::api::Registration;
 use namebeat::dns::access::Access;
 use namebeat::dns::answer::{Authority, Client, Scratch, Verdict};
 use namebeat::dns::guard::Guard;
-use namebeat::dns::limit::LimitConfig;
+use namebeat::limit::LimitConfig;
 use namebeat::dns::master;
 use namebeat::dns::text::message::message;
 use namebeat::dns::zone::{Zone, ZoneKind};

@@ -22,6 +22,7 @@ fn print(config: &Config, out: &mut impl Write) -> std::io::Result<()> {
     writeln!(out, "dns = {}", array(&config.dns))?;
     writeln!(out, "http = \"{}\"", config.http)?;
     writeln!(out, "http_connections = {}", config.http_connections)?;
+    writeln!(out, "http_rate = {}", config.http_rate)?;
     writeln!(out, "zone = {}", quoted(&config.zone.to_string()))?;
     if let Some(dir) = &config.zones {
         writeln!(out, "zones = {}", quoted(&dir.display().to_string()))?;

@@ -4,7 +4,7 @@
 
 use super::{ConfigError, Settings};
 use crate::dns::access::Access;
-use crate::dns::limit::{LimitConfig, MAX_RATE, MAX_SLIP};
+use crate::limit::{LimitConfig, MAX_RATE, MAX_SLIP};
 
 /// Octets of the unit that memory is set in.
 pub const MIB: usize = 1 << 20;

@@ -31,6 +31,9 @@ pub struct Settings {
     /// Most connections to the HTTP API at once; each takes a file descriptor [default: 16384]
     #[arg(long, env = "NAMEBEAT_HTTP_CONNECTIONS", value_name = "N")]
     pub http_connections: Option<usize>,
+    /// Most changes a second, heartbeats included, that one address elsewhere (of IPv6 its /64) may ask for over HTTP; more are refused with 429, 0 refuses none [default: 0]
+    #[arg(long, env = "NAMEBEAT_HTTP_RATE", value_name = "N")]
+    pub http_rate: Option<u32>,
     /// The discovery zone, in which services are found [default: svc.internal.]
     #[arg(long, env = "NAMEBEAT_ZONE", value_name = "NAME")]
     pub zone: Option<String>,
@@ -167,6 +170,7 @@ impl Settings {
             dns: self.dns.or(lower.dns),
             http: self.http.or(lower.http),
             http_connections: self.http_connections.or(lower.http_connections),
+            http_rate: self.http_rate.or(lower.http_rate),
             zone: self.zone.or(lower.zone),
             zones: self.zones.or(lower.zones),
             reverse_zones: self.reverse_zones.or(lower.reverse_zones),

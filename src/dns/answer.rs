@@ -13,13 +13,13 @@ use super::cache::{At, Cache};
 use super::compose::{ClientClass, Frame, Room, compose};
 use super::guard::Guard;
 use super::identity::{CLASS_CH, Identity};
-use super::limit::Allowance;
 use super::message::{ExtendedError, HEADER_LEN, Rcode};
 use super::outcome::Outcome;
 use super::query::{CLASS_IN, Echo, FoldedName, Query, Unanswerable, fold_question, parse};
 use super::resolve::{Resolver, resolve};
 use super::rr::RecordType;
 use super::store::{Held, ZoneStore};
+use crate::limit::Allowance;
 use crate::registry::Registry;
 use crate::time::Moment;
 

@@ -11,8 +11,8 @@ use std::net::IpAddr;
 use super::access::Access;
 use super::answer::Client;
 use super::cookie::{CookieOption, Cookies, SERVER_COOKIE_LEN, Standing};
-use super::limit::{Allowance, LimitConfig, Limiter};
 use super::query::COOKIE_OPTION;
+use crate::limit::{Allowance, LimitConfig, Limiter};
 use crate::time::Moment;
 
 /// Octets of a COOKIE option in a response: code, length, both cookies.

@@ -75,7 +75,6 @@ pub mod explain;
 pub mod guard;
 pub mod hickory;
 pub mod identity;
-pub mod limit;
 pub mod master;
 pub mod message;
 mod mmsg;

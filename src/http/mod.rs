@@ -22,6 +22,7 @@ mod instances;
 mod json;
 mod policy;
 mod problem;
+mod rate;
 mod serve;
 mod services;
 mod trace;
@@ -40,6 +41,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 
+pub use self::rate::Rate;
 pub use self::serve::serve;
 
 use self::problem::Problem;
@@ -109,6 +111,8 @@ pub struct Parts {
     pub reload: Reload,
     /// Explains answers.
     pub explain: Explainer,
+    /// How often a client may change the registry.
+    pub rate: Rate,
 }
 
 /// The whole side port as one service; tests call it without a socket.
@@ -181,7 +185,10 @@ async fn ready(State(api): State<Api>) -> Response {
 /// Lets a request through, inside of its span, when nothing speaks against it.
 async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
     trace::traced(request, async |request| {
-        match refused(&api, request.headers(), request.uri().path()).await {
+        if let Some(problem) = refused(&api, &request) {
+            return problem.into_response();
+        }
+        match unloaded(&api, request.uri().path()).await {
             Some(problem) => problem.into_response(),
             None => next.run(request).await,
         }
@@ -190,8 +197,8 @@ async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response
 }
 
 /// Why a request isn't let through.
-async fn refused(api: &Api, headers: &HeaderMap, path: &str) -> Option<Problem> {
-    if is_foreign(headers) {
+fn refused(api: &Api, request: &Request) -> Option<Problem> {
+    if is_foreign(request.headers()) {
         let title = "Sent by a foreign page";
         let problem = Problem::new(StatusCode::FORBIDDEN, "foreign-origin", title);
         return Some(problem.detail(
@@ -199,7 +206,16 @@ async fn refused(api: &Api, headers: &HeaderMap, path: &str) -> Option<Problem> 
              call the API from a program, which sends no Origin",
         ));
     }
-    // An instance that isn't known before the state is loaded may well be registered.
+    let is_change = !request.method().is_safe();
+    if is_change && let Err(problem) = api.rate.take(request, api.registry.now()) {
+        return Some(problem);
+    }
+    None
+}
+
+/// Why a request can't be answered yet: an instance that isn't known before the state
+/// is loaded may well be registered.
+async fn unloaded(api: &Api, path: &str) -> Option<Problem> {
     if !api.registry.directory().is_loaded() && path.starts_with("/v1/") {
         let loaded = tokio::time::timeout(PATIENCE, api.registry.storage().is_loaded());
         // What can't be loaded ends the server.

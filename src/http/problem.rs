@@ -19,6 +19,7 @@ pub(super) struct Problem {
     title: &'static str,
     detail: String,
     field: Option<String>,
+    retry_after: Option<u32>,
 }
 
 impl Problem {
@@ -30,6 +31,7 @@ impl Problem {
             title,
             detail: String::new(),
             field: None,
+            retry_after: None,
         }
     }
 
@@ -44,6 +46,13 @@ impl Problem {
     #[must_use]
     pub(super) fn field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
+        self
+    }
+
+    /// With the seconds after which it may go well.
+    #[must_use]
+    pub(super) fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
         self
     }
 
@@ -93,6 +102,10 @@ impl IntoResponse for Problem {
         let mut response = super::json::respond(self.status, &self.to_api());
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if let Some(seconds) = self.retry_after {
+            let seconds = HeaderValue::from(seconds);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
         response
     }
 }

@@ -25,7 +25,6 @@ use crate::dns::access::Access;
 use crate::dns::answer::{Authority, Client, Scratch};
 use crate::dns::explain::explain;
 use crate::dns::guard::Guard;
-use crate::dns::limit::LimitConfig;
 use crate::dns::rr::RecordType;
 use crate::dns::service::Service;
 use crate::dns::store::ZoneStore;
@@ -33,6 +32,7 @@ use crate::dns::zone::Zone;
 use crate::dns::zones::{ZoneLoadError, ZoneSource, Zones};
 use crate::health;
 use crate::http::{self, Api, Explainer, Parts};
+use crate::limit::LimitConfig;
 use crate::name::DomainName;
 use crate::registry::Registry;
 use crate::registry::instance::Instance;
@@ -189,6 +189,7 @@ impl Server {
             instruments: self.instruments.clone(),
             reload: self.reload,
             explain: explainer(service, self.zones, self.registry.clone()),
+            rate: http::Rate::new(self.config.http_rate),
         };
         let api = Api::new(behind, stop.clone());
         let kept = self.keeper.run(stop.clone());

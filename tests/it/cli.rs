@@ -351,7 +351,12 @@ fn help_names_every_flag_with_its_default() {
         ("--config", "NAMEBEAT_CONFIG", "namebeat.toml"),
         ("--dns", "NAMEBEAT_DNS", "127.0.0.1:8053"),
         ("--http", "NAMEBEAT_HTTP", "127.0.0.1:8054"),
-        ("--http-connections", "NAMEBEAT_HTTP_CONNECTIONS", "16384"),
+        (
+            "--http-connections",
+            "--http-rate",
+            "NAMEBEAT_HTTP_CONNECTIONS",
+            "16384",
+        ),
         ("--zone", "NAMEBEAT_ZONE", "svc.internal."),
         ("--zones", "NAMEBEAT_ZONES", "zones"),
         ("--reverse-zones", "NAMEBEAT_REVERSE_ZONES", ""),

@@ -89,6 +89,7 @@ async fn http_spans_continue_the_callers_trace() {
         Clock::start(),
     );
     let parts = Parts {
+        rate: namebeat::http::Rate::new(0),
         registry: registry.unwrap(),
         instruments: telemetry.instruments(),
         reload: Reloads::new(1, chrono::Utc::now()).0,

@@ -1,10 +1,13 @@
-//! Response rate limiting: how many answers a client's network gets over UDP.
+//! Rate limiting: how many answers a client's network gets over UDP, and how many
+//! changes of the registry it may ask for over HTTP.
 //!
 //! A datagram's source can be forged, so an answer may hit somebody who never
 //! asked. Each network may have so many answers a second; above that it gets
 //! truncated ones, which are no longer than their queries but for 16 octets of a
 //! cookie where one was asked for: whoever asks really asks again over TCP, and for
 //! an attacker there is nothing left to amplify.
+//!
+//! Over HTTP nobody's address is forged, and what is above the rate is refused.
 //!
 //! A network's account is one number: the time at which all it was sent will have
 //! been paid for at its rate (the generic cell rate algorithm, ITU-T I.371).
