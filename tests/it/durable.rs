@@ -18,7 +18,11 @@ fn serve(dir: &TempDir) -> Program {
     Program::serve(&["--data-dir", dir.path().to_str().unwrap()], &[])
 }
 
+/// The serial, once the state is loaded: before, names are SERVFAIL.
 fn serial(client: &Client) -> u32 {
+    eventually("the state is loaded", || {
+        (client.http("GET", "/readyz", "").status == 200).then_some(())
+    });
     let answer = client.ask("svc.internal.", SOA);
     match &answer.message.answers[0].data {
         RData::SOA(soa) => soa.serial,
