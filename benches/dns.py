@@ -25,7 +25,7 @@ from statistics import median
 sys.dont_write_bytecode = True
 
 from dns_data import Data
-from dns_load import Changes, Collector, dnsperf
+from dns_load import Changes, Collector, change_requests, dnsperf
 from dns_servers import OTHERS, Namebeat, NotStarted, Server, cpu_list, version
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -259,7 +259,7 @@ class Bench:
         dnsperf(server, data.queries, 1, self.options.load_cpus)
         for _ in range(self.options.rounds):
             rounds["quiet"].append(self.ask(server, data.queries))
-            with Changes(server, data, self.options.changes) as changes:
+            with Changes(server.http, change_requests(data), self.options.changes) as changes:
                 mark = changes.mark()
                 rounds["changes"].append(self.ask(server, data.queries))
                 rates.append(changes.rate_since(mark))

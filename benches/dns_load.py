@@ -74,9 +74,9 @@ class Changes:
     # Requests under way on a connection.
     DEPTH = 16
 
-    def __init__(self, server, data, rate):
-        self.server, self.rate = server, rate
-        self.requests = list(change_requests(data))
+    def __init__(self, port, requests, rate):
+        self.port, self.rate = port, rate
+        self.requests = list(requests)
         context = multiprocessing.get_context("fork")
         self.answered = context.Value("q", 0, lock=False)
         self.refused = context.Value("q", 0, lock=False)
@@ -105,7 +105,7 @@ class Changes:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         selector = selectors.DefaultSelector()
-        lanes = [Lane(self.server.http) for _ in range(self.CONNECTIONS)]
+        lanes = [Lane(self.port) for _ in range(self.CONNECTIONS)]
         for lane in lanes:
             selector.register(lane.socket, selectors.EVENT_READ, lane)
         started, made = time.monotonic(), 0
