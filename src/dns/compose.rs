@@ -32,6 +32,9 @@ const NAMES: usize = 14;
 /// Octets of a name that only points at an earlier one.
 const POINTER_LEN: usize = 2;
 
+/// Octets of the shortest record: owner `.`, type, class, TTL, a length of 0.
+const MIN_RECORD_LEN: usize = 11;
+
 /// What a response is composed for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame<'a> {
@@ -225,6 +228,12 @@ impl<'a> Writer<'a> {
         let mut ranked: Vec<(u64, usize)> = (0..set.len())
             .map(|index| (rank.hash_one((self.part, set.rdata(index))), index))
             .collect();
+        // Those that there's no room for needn't be in order.
+        let most = self.limit.saturating_sub(self.out.len()) / MIN_RECORD_LEN;
+        if most < ranked.len() {
+            ranked.select_nth_unstable(most);
+            ranked.truncate(most);
+        }
         ranked.sort_unstable();
         ranked
             .into_iter()
