@@ -21,7 +21,7 @@ INSTANCE_OCTETS = 1024
 TOLD = 20
 # Queries a second while leases end, and while a large service changes.
 EXPIRY_RATE = 10_000
-WIDE_RATE = 500
+WIDE_RATE = 100
 WIDE_INSTANCES = 10_000
 WIDE_CHANGES = 1_000
 
