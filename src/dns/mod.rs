@@ -15,7 +15,7 @@
 //! there is resolved to an `outcome`, step by step through aliases, and composed.
 //! Either way a `body` is written behind the query's own header and question, so
 //! an answer that was kept can't differ from one that is made. [`basis`] knows
-//! for how long it may be kept. [`guard`] puts [`access`], [`limit`] and
+//! for how long it may be kept. [`guard`] puts [`access`], [`limit`](crate::limit) and
 //! [`cookie`] together.
 //!
 //! [`udp`] has a socket and a thread per worker and goes through [`mmsg`];

@@ -1,8 +1,11 @@
 //! Any run of commands, against a model that keeps plain lists and looks at each.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use super::commands::{Act, Asked, IDS, SERVICES, act, pass};
 use super::known::{Known, Set};
@@ -371,28 +374,67 @@ fn facts(view: &ServiceView) -> impl PartialEq + std::fmt::Debug + use<> {
     (view.ttl, view.settings.clone(), members)
 }
 
-proptest! {
-    #[test]
-    fn any_run_is_as_the_model_has_it(
-        steps in prop::collection::vec((act(), pass(), any::<bool>()), 1..80),
-    ) {
-        let mut run = Run::new();
-        let mut now = 1_000;
-        for (act, pass, ends_a_batch) in steps {
-            run.apply(act, now);
-            if ends_a_batch {
-                run.expire(now);
-                run.publish();
-                run.check(now);
-            }
-            now += pass;
+/// Steps of a run of this test, unless `NAMEBEAT_MODEL_STEPS` says otherwise.
+const STEPS: u64 = 1_000_000;
+
+/// Runs of one to eighty steps each, the same for the same `NAMEBEAT_MODEL_SEED`
+/// (0 without), until there were enough:
+///
+/// ```sh
+/// NAMEBEAT_MODEL_STEPS=100000000 NAMEBEAT_MODEL_SEED=7 cargo test --release --lib any_run
+/// ```
+#[test]
+fn any_run_is_as_the_model_has_it() {
+    let variable = |name| std::env::var(name).map(|text| text.parse::<u64>().unwrap());
+    let wanted = variable("NAMEBEAT_MODEL_STEPS").unwrap_or(STEPS);
+    let seed = variable("NAMEBEAT_MODEL_SEED").unwrap_or(0);
+    let done = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            let done = &done;
+            scope.spawn(move || {
+                let steps = prop::collection::vec((act(), pass(), any::<bool>()), 1..80);
+                for round in 0.. {
+                    if done.load(Relaxed) >= wanted {
+                        break;
+                    }
+                    let octets = [seed, thread, round, 0].map(u64::to_le_bytes).concat();
+                    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &octets);
+                    let config = ProptestConfig {
+                        cases: 100,
+                        failure_persistence: None,
+                        ..ProptestConfig::default()
+                    };
+                    let ran = TestRunner::new_with_rng(config, rng).run(&steps, |steps| {
+                        done.fetch_add(steps.len() as u64, Relaxed);
+                        check_run(steps)
+                    });
+                    ran.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+                }
+            });
         }
-        // Left alone, all that needs heartbeats goes.
-        now += 30_000;
-        run.expire(now);
-        run.publish();
-        run.check(now);
-        let stays = run.members.iter().filter(|known| known.asked.term.is_none()).count();
-        prop_assert_eq!((run.table.counts().0, run.members.len()), (stays, stays));
+    });
+}
+
+fn check_run(steps: Vec<(Act, u64, bool)>) -> Result<(), TestCaseError> {
+    let mut run = Run::new();
+    let mut now = 1_000;
+    for (act, pass, ends_a_batch) in steps {
+        run.apply(act, now);
+        if ends_a_batch {
+            run.expire(now);
+            run.publish();
+            run.check(now);
+        }
+        now += pass;
     }
+    // Left alone, all that needs heartbeats goes.
+    now += 30_000;
+    run.expire(now);
+    run.publish();
+    run.check(now);
+    let is_kept = |known: &&Known| known.asked.term.is_none();
+    let kept = run.members.iter().filter(is_kept).count();
+    prop_assert_eq!((run.table.counts().0, run.members.len()), (kept, kept));
+    Ok(())
 }
