@@ -33,7 +33,7 @@
 //! | 3 | [`config`]: file, environment, flags |
 //! | 2 | [`dns`], [`http`], [`health`]; they don't know each other |
 //! | 1 | [`registry`], [`reload`], then [`api`] |
-//! | 0 | [`accept`], [`name`], [`time`], [`telemetry`] |
+//! | 0 | [`accept`], [`limit`], [`name`], [`time`], [`telemetry`] |
 //!
 //! # What is absent
 //!

@@ -272,5 +272,4 @@ impl Table {
 }
 
 #[cfg(test)]
-#[path = "limit_tests.rs"]
 mod tests;

@@ -6,9 +6,9 @@ use std::path::Path;
 /// Every part and its floor, as `src/lib.rs` has them. Parts on one floor don't
 /// know each other.
 ///
-/// Two floors of that table are split here: `telemetry` may use `name` and
+/// Two floors of that table are split here: `telemetry` and `limit` may use `name` and
 /// `time`, and `registry` uses `api`.
-const FLOORS: [(&str, u8); 15] = [
+const FLOORS: [(&str, u8); 16] = [
     ("main", 8),
     ("cli", 7),
     ("server", 6),
@@ -20,6 +20,7 @@ const FLOORS: [(&str, u8); 15] = [
     ("reload", 3),
     ("api", 2),
     ("telemetry", 1),
+    ("limit", 1),
     ("accept", 0),
     ("name", 0),
     ("time", 0),
