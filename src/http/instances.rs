@@ -5,9 +5,10 @@ use std::time::Instant;
 use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use super::json::{RawBody, Segment, read, read_object, read_value, respond};
+use super::json::{RawBody, Segment, read, read_object, respond};
 use super::problem::Problem;
 use super::{Api, convert};
 use crate::api;
@@ -52,7 +53,7 @@ pub(super) async fn create(
         let result = register(&api, vec![Ok(registration)], false).await?.pop();
         return created(&api, result.ok_or(Unavailable::Stopped)??);
     }
-    let items: Vec<serde_json::Value> = refused_counts(&api, read(&body))?;
+    let items: Vec<&RawValue> = refused_counts(&api, read(&body))?;
     if items.len() > MAX_ITEMS {
         let title = "Too many registrations in one call";
         let detail = format!(
@@ -65,11 +66,8 @@ pub(super) async fn create(
             Err(Problem::new(status, "too-many", title).detail(detail)),
         );
     }
-    let ids: Vec<_> = items
-        .iter()
-        .map(|item| item.get("id").cloned().unwrap_or_default())
-        .collect();
-    let results = register(&api, items.into_iter().map(read_value).collect(), false).await?;
+    let (ids, items): (Vec<_>, Vec<_>) = items.into_iter().map(item).unzip();
+    let results = register(&api, items, false).await?;
     let results: Vec<_> = ids
         .into_iter()
         .zip(results)
@@ -89,6 +87,25 @@ pub(super) async fn create(
         })
         .collect();
     Ok(respond(StatusCode::OK, &results))
+}
+
+/// The id of one item of an array, as it was sent, and its registration.
+fn item(text: &RawValue) -> (serde_json::Value, Result<api::Registration, Problem>) {
+    let item: Result<api::Registration, Problem> = read_object(text.get().as_bytes());
+    let id = match &item {
+        Ok(registration) => registration.id.clone().into(),
+        Err(_) => serde_json::from_str(text.get())
+            .map(|Sent { id }| id)
+            .unwrap_or_default(),
+    };
+    (id, item)
+}
+
+/// What is read of an item that can't be taken.
+#[derive(Deserialize)]
+struct Sent {
+    #[serde(default)]
+    id: serde_json::Value,
 }
 
 /// What became of one item of an array.

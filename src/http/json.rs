@@ -9,8 +9,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::MAX_BODY_LEN;
 use super::problem::Problem;
@@ -86,7 +86,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segment
 }
 
 /// Reads JSON text as a `T`.
-pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+pub(super) fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Problem> {
     if body.trim_ascii().is_empty() {
         return Err(malformed("the body is empty; send a JSON document"));
     }
@@ -99,13 +99,6 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 /// Reads a JSON object as a `T`.
 pub(super) fn read_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     read(body).map(|api::Object(object)| object)
-}
-
-/// Reads a JSON object that was parsed before as a `T`.
-pub(super) fn read_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
-    serde_path_to_error::deserialize(value)
-        .map(|api::Object(object)| object)
-        .map_err(shape_error)
 }
 
 fn shape_error(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
