@@ -162,8 +162,11 @@ impl Registry {
     }
 
     /// Has the writer write what isn't on disk yet, and end. What is asked of it after
-    /// that is refused.
+    /// that is refused. Until the state is loaded there's nothing to write.
     pub async fn end(&self) {
+        if !self.directory.is_loaded() {
+            return;
+        }
         // It may have ended already.
         let _ = self.send(|reply| Command::End { reply }).await;
     }
