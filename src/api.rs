@@ -4,10 +4,14 @@
 //! [`Registration`] into an instance that is valid by construction, and says
 //! which field is wrong when it can't. Numbers are wide and texts are plain for
 //! that reason, so that the error names what is allowed, not a Rust type.
+//!
+//! Both sides share these types. What the server reads refuses fields that it doesn't
+//! know; what a client reads leaves those aside, as a newer server may have more.
 
 pub mod explain;
 pub mod policy;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -20,46 +24,65 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::time::TimeSpan;
 
 /// Body of `PUT /v1/instances/{id}` and, alone or in an array, of `POST /v1/instances`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Registration {
     /// The instance's id; may be left out of a `PUT`, which has it in its path.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The service.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Free text, up to 64 octets.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// An IP address or a host name; this or `addresses`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// Up to 8 IP addresses; this or `host`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub addresses: Option<Vec<String>>,
     /// 1 to 65535.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<i64>,
     /// Further ports by name, up to 16.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub ports: BTreeMap<String, i64>,
     /// `http`, `https`, `grpc`, `tcp` or `udp`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
     /// Up to 32 pairs of labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
     /// Up to 64 pairs, 4 KiB in all.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
     /// SRV weight, 0 to 65535.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<i64>,
     /// SRV priority, 0 to 65535.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<i64>,
     /// A label.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub locality: Option<String>,
     /// The term; `Some(None)` is JSON's `null`, a lease that needs no heartbeat.
-    #[serde(deserialize_with = "present")]
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub lease: Option<Option<String>>,
     /// What to probe.
-    #[serde(deserialize_with = "optional_object")]
+    #[serde(
+        deserialize_with = "optional_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub health_check: Option<HealthCheck>,
     /// Set by the server. Taken and left aside, so that what was read can be sent back.
+    #[serde(skip_serializing)]
     pub registration_time: IgnoredAny,
     /// Set by the server; left aside likewise.
+    #[serde(skip_serializing)]
     pub last_heartbeat: IgnoredAny,
     /// Set by the server; left aside likewise.
+    #[serde(skip_serializing)]
     pub state: IgnoredAny,
 }
 
@@ -128,30 +151,55 @@ pub struct HealthCheck {
     pub initial: Option<String>,
 }
 
+/// A [`HealthCheck`] as a client reads it, who knows less than a newer server.
+#[derive(Deserialize)]
+#[serde(remote = "HealthCheck")]
+struct ToleratedCheck {
+    kind: Option<String>,
+    endpoint: Option<String>,
+    interval: Option<String>,
+    timeout: Option<String>,
+    retries: Option<i64>,
+    rise: Option<i64>,
+    initial: Option<String>,
+}
+
+/// Reads a check, and leaves unknown fields aside.
+fn tolerated_check<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<HealthCheck>, D::Error> {
+    /// What serde needs around a type that is read in the manner of another.
+    #[derive(Deserialize)]
+    struct Tolerated(#[serde(with = "ToleratedCheck")] HealthCheck);
+
+    let check = Option::<Tolerated>::deserialize(deserializer)?;
+    Ok(check.map(|Tolerated(check)| check))
+}
+
 /// An instance as it's read back: what was registered, with defaults filled in,
 /// and what the server knows of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Instance {
     /// The id, lower case.
     pub id: String,
     /// The service.
     pub name: String,
     /// Left out when none was registered.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Left out when `addresses` was registered.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// Left out when `host` was registered.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub addresses: Option<Vec<String>>,
     /// The port.
     pub port: u16,
     /// Further ports by name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ports: BTreeMap<String, u16>,
     /// The application protocol.
-    pub protocol: &'static str,
+    pub protocol: Cow<'static, str>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
     /// Metadata.
@@ -161,12 +209,16 @@ pub struct Instance {
     /// SRV priority.
     pub priority: u16,
     /// Left out when none was registered.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locality: Option<String>,
     /// The term, or `null` when no heartbeat is needed.
     pub lease: Option<TimeSpan>,
     /// Left out when there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "tolerated_check",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub health_check: Option<HealthCheck>,
     /// When this id was first registered without a gap since.
     pub registration_time: DateTime<Utc>,
@@ -177,39 +229,39 @@ pub struct Instance {
 }
 
 /// What the server knows of an instance now.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct InstanceState {
     /// Whether DNS answers with it.
     pub listed: bool,
     /// `passing`, `failing` or `starting`.
-    pub health: &'static str,
+    pub health: Cow<'static, str>,
     /// What the instance said of itself with a heartbeat; left out when nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reported: Option<&'static str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<Cow<'static, str>>,
     /// The note with it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     /// Whether an operator withdrew it.
     pub draining: bool,
     /// Whether its lease is held, because too many ran out together; left out when not.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
     /// Why it isn't listed; left out when it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What the check said at its last change of mind; left out when nothing yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
     /// End of the lease; left out when it needs no heartbeat.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
     /// From then on no cache holds it any more; only while draining.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drained_at: Option<DateTime<Utc>>,
 }
 
 /// A lease, in answers to registrations and heartbeats.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Lease {
     /// The term.
     pub term: TimeSpan,
@@ -218,7 +270,7 @@ pub struct Lease {
 }
 
 /// Answer to a registration.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Registered {
     /// What was registered.
     pub instance: Instance,
@@ -226,25 +278,42 @@ pub struct Registered {
     pub lease: Option<Lease>,
 }
 
+/// What became of one item of an array of registrations.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ItemResult {
+    /// As it was sent; `null` when it wasn't.
+    pub id: serde_json::Value,
+    /// What the item's own call would have answered.
+    pub status: u16,
+    /// When it was registered.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub registered: Option<Registered>,
+    /// When it wasn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
 /// Body of a heartbeat, which may be left out.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Heartbeat {
     /// How the instance says it is: `passing`, `warning` or `failing`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
     /// For people, up to 200 octets; only with a `status`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
 /// Answer to a heartbeat.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Renewed {
     /// The renewed lease; `null` when it needs no heartbeat.
     pub lease: Option<Lease>,
 }
 
 /// Body of `POST /v1/heartbeats`; the array of ids alone is taken, too.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Heartbeats {
     /// Ids of the instances to renew.
@@ -252,7 +321,7 @@ pub struct Heartbeats {
 }
 
 /// Answer to [`Heartbeats`].
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct HeartbeatsAnswer {
     /// How many leases were renewed.
     pub renewed: usize,
@@ -261,14 +330,14 @@ pub struct HeartbeatsAnswer {
 }
 
 /// Answer to a deregistration and to a drain.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Drained {
     /// From then on no cache that honours TTLs holds the instance.
     pub drained_at: DateTime<Utc>,
 }
 
 /// A service and its instances.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Service {
     /// The service's name.
     pub name: String,
@@ -279,7 +348,7 @@ pub struct Service {
 }
 
 /// Answer to `GET /v1/services`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Services {
     /// Number of the registry's state.
     pub revision: u64,
@@ -288,7 +357,7 @@ pub struct Services {
 }
 
 /// Answer to `GET /v1/stats`.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Stats {
     /// Number of the registry's state; also the SOA serial, modulo 2^32.
     pub revision: u64,
@@ -303,23 +372,23 @@ pub struct Stats {
     /// Those whose leases are held, because too many ran out together.
     pub held: usize,
     /// Registered instances by application protocol.
-    pub by_protocol: BTreeMap<&'static str, usize>,
+    pub by_protocol: BTreeMap<Cow<'static, str>, usize>,
 }
 
 /// Answer to `GET /readyz`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Readiness {
     /// `ready`, or `loading` until the state is loaded.
-    pub status: &'static str,
+    pub status: Cow<'static, str>,
     /// The zones that DNS answers from.
     pub zones: ZonesInUse,
     /// Why changes are refused, while the state can't be written.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageUnwritable>,
 }
 
 /// The disk can't be written to.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct StorageUnwritable {
     /// Since when.
     pub since: DateTime<Utc>,
@@ -328,19 +397,19 @@ pub struct StorageUnwritable {
 }
 
 /// The zones that DNS answers from; also the answer to `POST /v1/reload`.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ZonesInUse {
     /// How many, the discovery zone included.
     pub count: usize,
     /// When their files were read.
     pub loaded_at: DateTime<Utc>,
     /// Why what the files say now isn't in use.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<ReloadFailure>,
 }
 
 /// A reload that changed nothing.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ReloadFailure {
     /// When it was tried.
     pub at: DateTime<Utc>,
@@ -348,19 +417,22 @@ pub struct ReloadFailure {
     pub error: String,
 }
 
+/// What the kind of each [`Problem`] begins with.
+pub const PROBLEM_PREFIX: &str = "urn:namebeat:problem:";
+
 /// An error, as [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) wants it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Problem {
-    /// Kind of the problem, a URI: `urn:namebeat:problem:` and a word.
+    /// Kind of the problem, a URI: [`PROBLEM_PREFIX`] and a word.
     #[serde(rename = "type")]
     pub kind: String,
     /// The same for people.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// HTTP status.
     pub status: u16,
     /// What was wrong here and what is allowed.
     pub detail: String,
     /// The field that was wrong; left out when it's none.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
 }

@@ -32,8 +32,14 @@
 //! | 4 | [`server`]: bind, build, spawn, drain |
 //! | 3 | [`config`]: file, environment, flags |
 //! | 2 | [`dns`], [`http`], [`health`]; they don't know each other |
-//! | 1 | [`registry`], [`reload`], then [`api`] |
+//! | 1 | [`registry`], [`reload`], [`client`], then [`api`] |
 //! | 0 | [`accept`], [`limit`], [`name`], [`time`], [`telemetry`] |
+//!
+//! # Features
+//!
+//! `server` is all of this but [`client`]; `client` alone is for programs that find
+//! services and register themselves, and brings no server with it. Both are on unless
+//! they're turned off, and the program `namebeat` needs both.
 //!
 //! # What is absent
 //!
@@ -41,16 +47,28 @@
 //! a pointer takes to swap. There is no recursion,
 //! no zone transfer, no DNSSEC.
 
+#[cfg(feature = "server")]
 pub mod accept;
 pub mod api;
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "server")]
 pub mod config;
+#[cfg(feature = "server")]
 pub mod dns;
+#[cfg(feature = "server")]
 pub mod health;
+#[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "server")]
 pub mod limit;
 pub mod name;
+#[cfg(feature = "server")]
 pub mod registry;
+#[cfg(feature = "server")]
 pub mod reload;
+#[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
 pub mod telemetry;
 pub mod time;

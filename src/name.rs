@@ -237,7 +237,7 @@ impl DomainName {
 
     /// The labels from left to right, without the root.
     pub fn labels(&self) -> Labels<'_> {
-        Labels(&self.0)
+        Labels::of_wire(&self.0)
     }
 
     /// This name in lower case, as everything is that is looked up (RFC 4343).

@@ -31,7 +31,7 @@ pub(super) fn instance(member: &Member, registry: &Registry) -> api::Instance {
             .iter()
             .map(|(name, port)| (text(name), *port))
             .collect(),
-        protocol: instance.protocol.as_str(),
+        protocol: instance.protocol.as_str().into(),
         tags: instance
             .tags
             .iter()
@@ -57,8 +57,11 @@ fn state(member: &Member, registry: &Registry) -> api::InstanceState {
     let withdrawn = member.withdrawn(registry.now());
     api::InstanceState {
         listed: withdrawn.is_none(),
-        health: member.health.as_str(),
-        reported: member.report.as_ref().map(|report| report.status.as_str()),
+        health: member.health.as_str().into(),
+        reported: member
+            .report
+            .as_ref()
+            .map(|report| report.status.as_str().into()),
         note: member
             .report
             .as_ref()

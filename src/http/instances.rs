@@ -5,7 +5,7 @@ use std::time::Instant;
 use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::json::{RawBody, Segment, read, read_object, respond};
@@ -72,13 +72,13 @@ pub(super) async fn create(
         .into_iter()
         .zip(results)
         .map(|(id, result)| match result {
-            Ok(registered) => ItemResult {
+            Ok(registered) => api::ItemResult {
                 id,
                 status: StatusCode::CREATED.as_u16(),
                 registered: Some(describe(&api, &registered)),
                 problem: None,
             },
-            Err(problem) => ItemResult {
+            Err(problem) => api::ItemResult {
                 id,
                 status: problem.status().as_u16(),
                 registered: None,
@@ -106,19 +106,6 @@ fn item(text: &RawValue) -> (serde_json::Value, Result<api::Registration, Proble
 struct Sent {
     #[serde(default)]
     id: serde_json::Value,
-}
-
-/// What became of one item of an array.
-#[derive(Serialize)]
-struct ItemResult {
-    /// As it was sent; `null` when it wasn't.
-    id: serde_json::Value,
-    /// What the item's own call would have answered.
-    status: u16,
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    registered: Option<api::Registered>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<api::Problem>,
 }
 
 type ItemResults = Vec<Result<Registered, Problem>>;

@@ -172,7 +172,7 @@ async fn ready(State(api): State<Api>) -> Response {
     };
     let failure = registry.storage().failure();
     let readiness = Readiness {
-        status,
+        status: status.into(),
         zones: api.reload.zones(),
         storage: failure.map(|failure| StorageUnwritable {
             since: registry.wall(failure.since),

@@ -83,10 +83,10 @@ fn to_api(policy: &Revised<policy::Policy>) -> Policy {
         ttl: value.ttl.map(TimeSpan),
         negative_ttl: value.negative_ttl.map(TimeSpan),
         max_answers: value.max_answers,
-        when_none_healthy: value.when_none_healthy.as_str(),
+        when_none_healthy: value.when_none_healthy.as_str().into(),
         txt: match &value.txt {
-            ServiceTxt::Instances => Txt::Word("instances"),
-            ServiceTxt::Nothing => Txt::Word("none"),
+            ServiceTxt::Instances => Txt::Word("instances".into()),
+            ServiceTxt::Nothing => Txt::Word("none".into()),
             ServiceTxt::Strings(strings) => Txt::Fixed {
                 strings: strings.iter().map(ToString::to_string).collect(),
             },

@@ -88,8 +88,8 @@ impl Problem {
     /// As it is on the wire.
     pub(super) fn to_api(&self) -> api::Problem {
         api::Problem {
-            kind: format!("urn:namebeat:problem:{}", self.kind),
-            title: self.title,
+            kind: format!("{}{}", api::PROBLEM_PREFIX, self.kind),
+            title: self.title.into(),
             status: self.status.as_u16(),
             detail: self.detail.clone(),
             field: self.field.clone(),

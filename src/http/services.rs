@@ -96,7 +96,7 @@ pub(super) async fn stats(State(api): State<Api>) -> Response {
             }
             *stats
                 .by_protocol
-                .entry(member.instance().protocol.as_str())
+                .entry(member.instance().protocol.as_str().into())
                 .or_default() += 1;
         }
         stats.services += usize::from(registered);

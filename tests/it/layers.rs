@@ -8,7 +8,7 @@ use std::path::Path;
 ///
 /// Two floors of that table are split here: `telemetry` and `limit` may use `name` and
 /// `time`, and `registry` uses `api`.
-const FLOORS: [(&str, u8); 16] = [
+const FLOORS: [(&str, u8); 17] = [
     ("main", 8),
     ("cli", 7),
     ("server", 6),
@@ -18,6 +18,7 @@ const FLOORS: [(&str, u8); 16] = [
     ("health", 4),
     ("registry", 3),
     ("reload", 3),
+    ("client", 3),
     ("api", 2),
     ("telemetry", 1),
     ("limit", 1),

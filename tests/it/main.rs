@@ -14,6 +14,7 @@ mod carriers;
 mod chaos;
 mod check;
 mod cli;
+mod client;
 mod collector;
 mod config_values;
 mod differential;

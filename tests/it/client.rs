@@ -1,0 +1,3 @@
+//! The client library against a real server.
+
+mod calls;
