@@ -110,6 +110,15 @@ impl Client {
         self.get(call).await
     }
 
+    /// Withdraws an instance likewise, and answers once no cache that honours TTLs holds
+    /// it any more.
+    pub async fn drain_and_wait(&self, id: &str) -> Result<Drained, ClientError> {
+        let mut call = Call::new(Method::POST, &["instances", id, "drain"]);
+        call.query.push(("wait", "true".to_owned()));
+        call.wait = MAX_DRAIN;
+        self.get(call).await
+    }
+
     /// Ends a drain.
     pub async fn resume(&self, id: &str) -> Result<Instance, ClientError> {
         let call = Call::new(Method::POST, &["instances", id, "resume"]);

@@ -254,37 +254,25 @@ pub(super) async fn deregister(
     Segment(id): Segment,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let mut wait = false;
-    for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        wait = match (&*key, &*value) {
-            ("wait", "true" | "") => true,
-            ("wait", "false") => false,
-            _ => {
-                let detail =
-                    format!("{key}={value} is unknown; allowed is wait=true or wait=false");
-                return Err(Problem::parameter(detail));
-            }
-        };
-    }
+    let wait = is_to_wait(query.as_deref())?;
     let id = parse_id(&id)?;
     let drained_at = api.registry.deregister(id.clone()).await?;
     let drained_at = drained_at.ok_or_else(|| Problem::unknown_instance(id.as_str()))?;
-    if wait {
-        tokio::time::sleep(drained_at.left_at(api.registry.now())).await;
-    }
-    Ok(drained(&api, drained_at))
+    Ok(drained(&api, drained_at, wait).await)
 }
 
-/// `POST /v1/instances/{id}/drain`.
+/// `POST /v1/instances/{id}/drain`, with `?wait=true` answered once it is drained.
 pub(super) async fn drain(
     State(api): State<Api>,
     Segment(id): Segment,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
+    let wait = is_to_wait(query.as_deref())?;
     let id = parse_id(&id)?;
     let drained_at = api.registry.drain(id.clone()).await?;
     let drained_at = drained_at.ok_or_else(|| Problem::unknown_instance(id.as_str()))?;
     tracing::info!(%id, "drained by an operator");
-    Ok(drained(&api, drained_at))
+    Ok(drained(&api, drained_at, wait).await)
 }
 
 /// `POST /v1/instances/{id}/resume`.
@@ -302,7 +290,28 @@ pub(super) async fn resume(
     ))
 }
 
-fn drained(api: &Api, drained_at: Moment) -> Response {
+/// Whether the query of a call says that it's answered only then.
+fn is_to_wait(query: Option<&str>) -> Result<bool, Problem> {
+    let mut wait = false;
+    for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        wait = match (&*key, &*value) {
+            ("wait", "true" | "") => true,
+            ("wait", "false") => false,
+            _ => {
+                let detail =
+                    format!("{key}={value} is unknown; allowed is wait=true or wait=false");
+                return Err(Problem::parameter(detail));
+            }
+        };
+    }
+    Ok(wait)
+}
+
+/// Says from when on no cache holds an instance; once that has come, if it's to `wait`.
+async fn drained(api: &Api, drained_at: Moment, wait: bool) -> Response {
+    if wait {
+        tokio::time::sleep(drained_at.left_at(api.registry.now())).await;
+    }
     let drained_at = api.registry.wall(drained_at);
     respond(StatusCode::OK, &api::Drained { drained_at }).into_response()
 }
