@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 
 use namebeat::api::explain::{ExplainedInstance, Explanation};
-use reqwest::Url;
 
 use super::CommandError;
+use super::api_server::{ApiArguments, block_on};
+use super::output::{self, Paint, Tone};
 
 /// What to explain, and whom to ask.
 #[derive(clap::Args)]
@@ -19,71 +20,30 @@ pub(super) struct ExplainArguments {
     /// Address of the client that asks, for whom the answer may differ
     #[arg(long, value_name = "ADDR")]
     client: Option<IpAddr>,
-    /// The HTTP API of the server
-    #[arg(
-        long,
-        env = "NAMEBEAT_SERVER",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8054"
-    )]
-    server: Url,
-    /// Print the API's answer as it is
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    api: ApiArguments,
 }
 
 /// Asks the server, and prints what it says.
 pub(super) fn run(arguments: ExplainArguments) -> Result<(), CommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let text = runtime.block_on(fetch(&arguments))?;
-    let mut out = io::stdout().lock();
-    // Whoever closes the pipe has read enough.
-    let _ = match arguments.json {
-        true => writeln!(out, "{text}"),
+    let ExplainArguments {
+        name,
+        rtype,
+        client,
+        api,
+    } = arguments;
+    let explanation = block_on(async { Ok(api.client()?.explain(&name, &rtype, client).await?) })?;
+    match api.json {
+        true => output::json(&explanation)?,
         false => {
-            let explanation = serde_json::from_str(&text).map_err(io::Error::from)?;
-            print(&explanation, &mut out)
+            // Whoever closes the pipe has read enough.
+            let _ = print(&explanation, Paint::of_stdout(), &mut io::stdout().lock());
         }
-    };
+    }
     Ok(())
 }
 
-async fn fetch(arguments: &ExplainArguments) -> Result<String, CommandError> {
-    let away = |error: reqwest::Error| CommandError::Away(arguments.server.clone(), error);
-    let mut url = arguments.server.clone();
-    url.set_path("/v1/explain");
-    url.query_pairs_mut()
-        .append_pair("name", &arguments.name)
-        .append_pair("type", &arguments.rtype);
-    if let Some(client) = arguments.client {
-        url.query_pairs_mut()
-            .append_pair("client", &client.to_string());
-    }
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .map_err(away)?;
-    let response = client.get(url).send().await.map_err(away)?;
-    let is_good = response.status().is_success();
-    let text = response.text().await.map_err(away)?;
-    match is_good {
-        true => Ok(text),
-        false => Err(CommandError::Refused(detail(&text))),
-    }
-}
-
-/// What a problem says in words.
-fn detail(problem: &str) -> String {
-    let parsed: Option<serde_json::Value> = serde_json::from_str(problem).ok();
-    let detail = parsed
-        .as_ref()
-        .and_then(|problem| problem["detail"].as_str());
-    detail.unwrap_or(problem).to_owned()
-}
-
-fn print(explanation: &Explanation, out: &mut impl Write) -> io::Result<()> {
+fn print(explanation: &Explanation, paint: Paint, out: &mut impl Write) -> io::Result<()> {
     let Explanation {
         name,
         rtype,
@@ -122,7 +82,7 @@ fn print(explanation: &Explanation, out: &mut impl Write) -> io::Result<()> {
         }
     }
     for instance in instances {
-        print_instance(instance, out)?;
+        print_instance(instance, paint, out)?;
     }
     if *more != 0 {
         writeln!(out, "and {more} instances more")?;
@@ -130,8 +90,15 @@ fn print(explanation: &Explanation, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn print_instance(instance: &ExplainedInstance, out: &mut impl Write) -> io::Result<()> {
-    let place = if instance.is_in { "in " } else { "out" };
+fn print_instance(
+    instance: &ExplainedInstance,
+    paint: Paint,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let place = match instance.is_in {
+        true => paint.text(Tone::Good, "in "),
+        false => paint.text(Tone::Bad, "out"),
+    };
     let why = instance
         .why
         .as_deref()

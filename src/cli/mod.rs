@@ -1,27 +1,36 @@
 //! The command line: one file per command.
 
+mod api_server;
+mod ask;
 mod check_config;
 mod check_zone;
+mod endpoints;
+mod error;
 mod explain;
+mod instance;
+mod instances;
+mod keep;
+mod operate;
+mod output;
+mod progress;
+mod register;
 mod resolve;
 mod serve;
 mod state;
+mod watch;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use namebeat::config::{Config, ConfigError, Settings};
-use namebeat::dns::zone::LoadError;
 use namebeat::name::{DomainName, NameError};
-use namebeat::registry::state::StateError;
-use namebeat::server::ServeError;
-use namebeat::telemetry::TelemetryError;
+
+use self::error::{CommandError, EXIT_CODES};
 
 /// A DNS server that answers only with service instances that are alive.
 #[derive(Parser)]
-#[command(version, propagate_version = true)]
+#[command(version, propagate_version = true, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -35,11 +44,27 @@ enum Command {
     CheckConfig(ServerArguments),
     /// Check zone files, and print what is in them
     CheckZone(check_zone::CheckZoneArguments),
+    /// Register an instance, and with --keep renew it until ctrl-c
+    Register(Box<register::RegisterArguments>),
+    /// Deregister an instance
+    Deregister(operate::LeaveArguments),
+    /// Withdraw an instance until it's resumed
+    Drain(operate::LeaveArguments),
+    /// End a drain
+    Resume(operate::ResumeArguments),
+    /// Print the services, with how many of their instances are listed
+    Services(instances::ServicesArguments),
+    /// Print instances, with the reason of those that aren't listed
+    Instances(instances::InstancesArguments),
+    /// Print changes as they come
+    Watch(watch::WatchArguments),
+    /// Print totals
+    Stats(instances::StatsArguments),
     /// Say what is answered to a question, and why each instance is in or out
     Explain(explain::ExplainArguments),
     /// Look at the state on disk, save it and bring it back
     State(state::StateArguments),
-    /// Ask a server, or a zone file, and print the answer as dig does
+    /// Print the endpoints that a name leads to, and which a client would pick; or, with a type, the answer as dig does
     Resolve(resolve::ResolveArguments),
 }
 
@@ -59,68 +84,33 @@ impl ServerArguments {
     }
 }
 
-/// Why a command failed.
-#[derive(Debug, thiserror::Error)]
-enum CommandError {
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error(transparent)]
-    Serve(#[from] ServeError),
-    #[error(transparent)]
-    Telemetry(#[from] TelemetryError),
-    #[error(transparent)]
-    State(#[from] StateError),
-    #[error(transparent)]
-    ZoneFile(#[from] LoadError),
-    #[error(
-        "no server answers at {0} ({1}); start one with `namebeat serve`, or name one with --server"
-    )]
-    Unreachable(SocketAddr, std::io::Error),
-    #[error(
-        "no server answers at {0} ({1}); start one with `namebeat serve`, or name one with --server"
-    )]
-    Away(reqwest::Url, reqwest::Error),
-    #[error("{0}")]
-    Refused(String),
-    #[error("can't start: {0}")]
-    System(#[from] std::io::Error),
-}
-
-impl CommandError {
-    /// 2 for what the user can set right, as clap has it for flags; 9 where no server
-    /// answers, as `dig` has it; 1 for the rest.
-    fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Config(_)
-            | Self::Telemetry(_)
-            | Self::Serve(ServeError::Zone(_) | ServeError::Open(_) | ServeError::Load(_)) => {
-                ExitCode::from(2)
-            }
-            Self::ZoneFile(_) | Self::State(_) => ExitCode::from(2),
-            Self::Refused(_) => ExitCode::from(2),
-            Self::Unreachable(..) | Self::Away(..) => ExitCode::from(9),
-            Self::Serve(_) | Self::System(_) => ExitCode::FAILURE,
-        }
-    }
-}
-
 /// Runs what the arguments say. An error is one sentence on stderr.
 pub(crate) fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::CheckConfig(arguments) => check_config::run(arguments),
         Command::CheckZone(arguments) => check_zone::run(arguments),
+        Command::Register(arguments) => register::run(*arguments),
+        Command::Deregister(arguments) => operate::deregister(arguments),
+        Command::Drain(arguments) => operate::drain(arguments),
+        Command::Resume(arguments) => operate::resume(arguments),
+        Command::Services(arguments) => instances::services(arguments),
+        Command::Instances(arguments) => instances::instances(arguments),
+        Command::Watch(arguments) => watch::run(arguments),
+        Command::Stats(arguments) => instances::stats(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::State(arguments) => state::run(arguments),
         Command::Resolve(arguments) => resolve::run(arguments),
     };
-    result.map_or_else(
-        |error| {
-            eprintln!("namebeat: {error}");
-            error.exit_code()
-        },
-        |()| ExitCode::SUCCESS,
-    )
+    exit(result.map(|()| ExitCode::SUCCESS))
+}
+
+/// The exit code of what came of a command; says what went wrong.
+fn exit(result: Result<ExitCode, CommandError>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        eprintln!("namebeat: {error}");
+        error.exit_code()
+    })
 }
 
 /// Reads a name of the command line, with or without its final dot.

@@ -1,5 +1,6 @@
 //! The command line: what a person meets who runs the program by hand.
 
+mod commands;
 mod settings;
 mod state;
 mod tools;
