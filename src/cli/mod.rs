@@ -6,6 +6,7 @@ mod check_config;
 mod check_zone;
 mod endpoints;
 mod error;
+mod exec;
 mod explain;
 mod instance;
 mod instances;
@@ -52,6 +53,8 @@ enum Command {
     Drain(operate::LeaveArguments),
     /// End a drain
     Resume(operate::ResumeArguments),
+    /// Run a program as an instance: register, renew, and drain before it's stopped
+    Exec(Box<exec::ExecArguments>),
     /// Print the services, with how many of their instances are listed
     Services(instances::ServicesArguments),
     /// Print instances, with the reason of those that aren't listed
@@ -94,6 +97,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Deregister(arguments) => operate::deregister(arguments),
         Command::Drain(arguments) => operate::drain(arguments),
         Command::Resume(arguments) => operate::resume(arguments),
+        Command::Exec(arguments) => return exit(exec::run(*arguments)),
         Command::Services(arguments) => instances::services(arguments),
         Command::Instances(arguments) => instances::instances(arguments),
         Command::Watch(arguments) => watch::run(arguments),
