@@ -4,6 +4,7 @@ mod api_server;
 mod ask;
 mod check_config;
 mod check_zone;
+mod doctor;
 mod endpoints;
 mod error;
 mod exec;
@@ -69,6 +70,8 @@ enum Command {
     State(state::StateArguments),
     /// Print the endpoints that a name leads to, and which a client would pick; or, with a type, the answer as dig does
     Resolve(resolve::ResolveArguments),
+    /// Say whether this machine's resolver finds the zone, and what to put where if it doesn't
+    Doctor(doctor::DoctorArguments),
 }
 
 /// Where settings come from. Flags go before the environment, that before the file.
@@ -105,6 +108,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Explain(arguments) => explain::run(arguments),
         Command::State(arguments) => state::run(arguments),
         Command::Resolve(arguments) => resolve::run(arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
     };
     exit(result.map(|()| ExitCode::SUCCESS))
 }

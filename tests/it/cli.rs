@@ -1,6 +1,7 @@
 //! The command line: what a person meets who runs the program by hand.
 
 mod commands;
+mod doctor;
 mod exec;
 mod settings;
 mod state;
