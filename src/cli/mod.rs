@@ -18,6 +18,7 @@ mod progress;
 mod register;
 mod resolve;
 mod serve;
+mod shell;
 mod state;
 mod watch;
 
@@ -72,6 +73,10 @@ enum Command {
     Resolve(resolve::ResolveArguments),
     /// Say whether this machine's resolver finds the zone, and what to put where if it doesn't
     Doctor(doctor::DoctorArguments),
+    /// Print a script that completes commands and flags in a shell
+    Completions(shell::CompletionsArguments),
+    /// Print the manual page of a command, or write them all
+    Man(shell::ManArguments),
 }
 
 /// Where settings come from. Flags go before the environment, that before the file.
@@ -109,6 +114,8 @@ pub(crate) fn run() -> ExitCode {
         Command::State(arguments) => state::run(arguments),
         Command::Resolve(arguments) => resolve::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Completions(arguments) => shell::completions(arguments),
+        Command::Man(arguments) => shell::man(arguments),
     };
     exit(result.map(|()| ExitCode::SUCCESS))
 }

@@ -4,6 +4,7 @@ mod commands;
 mod doctor;
 mod exec;
 mod settings;
+mod shell;
 mod state;
 mod tools;
 
