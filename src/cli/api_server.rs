@@ -5,7 +5,7 @@ use std::io;
 
 use namebeat::client::Client;
 
-use super::CommandError;
+use super::{CommandError, progress};
 
 /// Where the API is, and how its answers are printed.
 #[derive(Clone, Debug, clap::Args)]
@@ -31,7 +31,18 @@ impl ApiArguments {
     }
 }
 
-/// Runs calls to their end, on this thread.
+/// Runs calls that should be answered soon; says what is waited for when they aren't.
+pub(super) fn call<T>(
+    what: impl Into<String>,
+    work: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, CommandError> {
+    block_on(progress::shown(progress::since(what), work))
+}
+
+/// What most calls are.
+pub(super) const ASKING: &str = "asking the server";
+
+/// Runs something to its end, on this thread.
 pub(super) fn block_on<T>(
     work: impl Future<Output = Result<T, CommandError>>,
 ) -> Result<T, CommandError> {

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use namebeat::api::explain::{ExplainedInstance, Explanation};
 
 use super::CommandError;
-use super::api_server::{ApiArguments, block_on};
-use super::output::{self, Paint, Tone};
+use super::api_server::{ASKING, ApiArguments, call};
+use super::output::{self, Paint, Tone, harmless};
 
 /// What to explain, and whom to ask.
 #[derive(clap::Args)]
@@ -32,7 +32,9 @@ pub(super) fn run(arguments: ExplainArguments) -> Result<(), CommandError> {
         client,
         api,
     } = arguments;
-    let explanation = block_on(async { Ok(api.client()?.explain(&name, &rtype, client).await?) })?;
+    let explanation = call(ASKING, async {
+        Ok(api.client()?.explain(&name, &rtype, client).await?)
+    })?;
     match api.json {
         true => output::json(&explanation)?,
         false => {
@@ -102,7 +104,7 @@ fn print_instance(
     let why = instance
         .why
         .as_deref()
-        .map_or(String::new(), |why| format!(": {why}"));
+        .map_or(String::new(), |why| format!(": {}", harmless(why)));
     writeln!(out, "{place} {}{why}", instance.id)?;
     let addresses: Vec<&str> = instance.addresses.iter().map(String::as_str).collect();
     let lease = match (&instance.lease_left, &instance.term) {
@@ -113,7 +115,7 @@ fn print_instance(
     let output = instance
         .output
         .as_deref()
-        .map_or(String::new(), |output| format!(" ({output})"));
+        .map_or(String::new(), |output| format!(" ({})", harmless(output)));
     let reported = instance
         .reported
         .as_deref()

@@ -9,7 +9,7 @@ use namebeat::client::Filter;
 use namebeat::time::Clock;
 
 use super::CommandError;
-use super::api_server::{ApiArguments, block_on};
+use super::api_server::{ASKING, ApiArguments, call};
 use super::output::{self, Cell, Paint, Table, Tone, harmless};
 
 /// Which instances.
@@ -78,7 +78,9 @@ pub(super) struct StatsArguments {
 /// Prints services with how many of their instances are listed.
 pub(super) fn services(arguments: ServicesArguments) -> Result<(), CommandError> {
     let filter = arguments.filter.filter(true);
-    let services = block_on(async { Ok(arguments.api.client()?.services(&filter).await?) })?;
+    let services = call(ASKING, async {
+        Ok(arguments.api.client()?.services(&filter).await?)
+    })?;
     if arguments.api.json {
         return Ok(output::json(&services)?);
     }
@@ -117,7 +119,7 @@ pub(super) fn instances(arguments: InstancesArguments) -> Result<(), CommandErro
         api,
     } = arguments;
     let filter = filter.filter(!listed);
-    let services = block_on(async {
+    let services = call(ASKING, async {
         let client = api.client()?;
         Ok(match &service {
             Some(name) => vec![client.service(name, &filter).await?],
@@ -139,7 +141,7 @@ pub(super) fn instances(arguments: InstancesArguments) -> Result<(), CommandErro
 
 /// Prints totals.
 pub(super) fn stats(arguments: StatsArguments) -> Result<(), CommandError> {
-    let stats = block_on(async { Ok(arguments.api.client()?.stats().await?) })?;
+    let stats = call(ASKING, async { Ok(arguments.api.client()?.stats().await?) })?;
     if arguments.api.json {
         return Ok(output::json(&stats)?);
     }

@@ -5,9 +5,9 @@ use std::io::{self, Write as _};
 use chrono::SecondsFormat;
 use namebeat::api::Drained;
 
-use super::api_server::{ApiArguments, block_on};
+use super::api_server::{ASKING, ApiArguments, call};
 use super::output::Paint;
-use super::{CommandError, instances, output, progress};
+use super::{CommandError, instances, output};
 
 /// Which instance, and whether to wait.
 #[derive(clap::Args)]
@@ -33,11 +33,9 @@ pub(super) struct ResumeArguments {
 /// Deregisters it.
 pub(super) fn deregister(arguments: LeaveArguments) -> Result<(), CommandError> {
     let LeaveArguments { id, wait, api } = arguments;
-    let drained = block_on(async {
-        let client = api.client()?;
-        let leaving = client.deregister(&id, wait);
-        let what = format!("draining {id}");
-        Ok(progress::shown(progress::since(what), leaving).await?)
+    let what = format!("draining {id}");
+    let drained = call(what, async {
+        Ok(api.client()?.deregister(&id, wait).await?)
     })?;
     print(&format!("{id} is deregistered"), &drained, wait, api.json)
 }
@@ -45,16 +43,13 @@ pub(super) fn deregister(arguments: LeaveArguments) -> Result<(), CommandError> 
 /// Withdraws it until it's resumed.
 pub(super) fn drain(arguments: LeaveArguments) -> Result<(), CommandError> {
     let LeaveArguments { id, wait, api } = arguments;
-    let drained = block_on(async {
+    let what = format!("draining {id}");
+    let drained = call(what, async {
         let client = api.client()?;
-        let draining = async {
-            match wait {
-                true => client.drain_and_wait(&id).await,
-                false => client.drain(&id).await,
-            }
-        };
-        let what = format!("draining {id}");
-        Ok(progress::shown(progress::since(what), draining).await?)
+        Ok(match wait {
+            true => client.drain_and_wait(&id).await?,
+            false => client.drain(&id).await?,
+        })
     })?;
     print(&format!("{id} drains"), &drained, wait, api.json)
 }
@@ -62,7 +57,7 @@ pub(super) fn drain(arguments: LeaveArguments) -> Result<(), CommandError> {
 /// Ends a drain.
 pub(super) fn resume(arguments: ResumeArguments) -> Result<(), CommandError> {
     let ResumeArguments { id, api } = arguments;
-    let instance = block_on(async { Ok(api.client()?.resume(&id).await?) })?;
+    let instance = call(ASKING, async { Ok(api.client()?.resume(&id).await?) })?;
     match api.json {
         true => output::json(&instance)?,
         false => {

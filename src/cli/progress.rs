@@ -28,6 +28,19 @@ pub(super) async fn shown<T>(say: impl Fn(Duration) -> String, work: impl Future
     }
 }
 
+/// Does what blocks, and shows the time since the start once that takes long.
+pub(super) fn blocking<T: Send + 'static>(
+    what: impl Into<String>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let done = runtime.spawn_blocking(work);
+    let done = runtime.block_on(shown(since(what), done));
+    done.map_err(io::Error::other)
+}
+
 /// Says what is waited for, with whole seconds since the start.
 pub(super) fn since(what: impl Into<String>) -> impl Fn(Duration) -> String {
     let what = what.into();

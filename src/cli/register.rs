@@ -6,7 +6,7 @@ use namebeat::api::{Instance, Registered};
 use namebeat::client::{Client, ClientError};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::api_server::{ApiArguments, block_on};
+use super::api_server::{ASKING, ApiArguments, block_on, call};
 use super::instance::InstanceArguments;
 use super::instances;
 use super::keep::{Keeper, Note};
@@ -28,13 +28,13 @@ pub(super) struct RegisterArguments {
 
 /// Registers, and prints what the server made of it.
 pub(super) fn run(arguments: RegisterArguments) -> Result<(), CommandError> {
-    block_on(async {
-        let client = arguments.api.client()?;
-        let registrations = arguments.instance.registrations(&client)?;
-        if arguments.keep {
-            let keeper = Keeper::new(client.clone(), registrations);
-            return keep(keeper, &client, arguments.api.json).await;
-        }
+    let client = arguments.api.client()?;
+    let registrations = arguments.instance.registrations(&client)?;
+    if arguments.keep {
+        let keeper = Keeper::new(client.clone(), registrations);
+        return block_on(keep(keeper, &client, arguments.api.json));
+    }
+    call(ASKING, async {
         let mut registered = Vec::new();
         let mut refused = None;
         for registration in &registrations {

@@ -12,9 +12,10 @@ use namebeat::name::DomainName;
 use namebeat::server::answer_from_file;
 use namebeat::time::Clock;
 
+use super::api_server::ASKING;
 use super::ask::{self, DnsArguments, DnsServer};
 use super::endpoints::{self, Endpoints};
-use super::{CommandError, zone_name};
+use super::{CommandError, progress, zone_name};
 
 /// What to ask, and whom.
 #[derive(clap::Args)]
@@ -62,7 +63,10 @@ fn endpoints(
     name: &DomainName,
     arguments: &ResolveArguments,
 ) -> Result<(), CommandError> {
-    let found: Endpoints = endpoints::find(&server.addresses, name, arguments.tcp)?;
+    let found: Endpoints = {
+        let (addresses, name, tcp) = (server.addresses.clone(), name.clone(), arguments.tcp);
+        progress::blocking(ASKING, move || endpoints::find(&addresses, &name, tcp))??
+    };
     match arguments.json {
         true => super::output::json(&found)?,
         false => {
@@ -90,7 +94,9 @@ fn answer(
             (response, file.display().to_string())
         }
         None => {
-            let response = ask::ask_any(&server.addresses, &query, arguments.tcp)?;
+            let (addresses, tcp) = (server.addresses.clone(), arguments.tcp);
+            let asking = move || ask::ask_any(&addresses, &query, tcp);
+            let response = progress::blocking(ASKING, asking)??;
             (response.octets, source(response.from, response.over))
         }
     };
