@@ -294,7 +294,7 @@ pub struct ItemResult {
 }
 
 /// Body of a heartbeat, which may be left out.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Heartbeat {
     /// How the instance says it is: `passing`, `warning` or `failing`.

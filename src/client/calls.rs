@@ -18,7 +18,7 @@ use crate::time::TimeSpan;
 
 /// Longest time until an instance that leaves is drained: the largest TTL, and the time
 /// that caches are late.
-const MAX_DRAIN: Duration = Duration::from_secs(3_610);
+pub(super) const MAX_DRAIN: Duration = Duration::from_secs(3_610);
 
 /// Which instances of a service are asked for: the listed ones, unless it says otherwise.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use chrono::{DateTime, Utc};
+use reqwest::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use reqwest::{Method, Response, Url};
 use serde::de::DeserializeOwned;
 use tracing::Instrument as _;
@@ -115,13 +116,33 @@ impl Client {
         self.0.timeout
     }
 
+    /// A client of the same servers and connections, with a timeout for all of them
+    /// together that is no longer than this.
+    pub(super) fn hurried(&self, all: Duration) -> Self {
+        let shared = &*self.0;
+        let count = u32::try_from(shared.servers.len()).unwrap_or(u32::MAX);
+        Self(Arc::new(Shared {
+            http: shared.http.clone(),
+            servers: shared.servers.clone(),
+            preferred: AtomicUsize::new(shared.preferred.load(Relaxed)),
+            timeout: shared.timeout.min(all / count),
+        }))
+    }
+
+    /// Deregisters without waiting; says what time of day the server has, too.
+    pub(super) async fn leave(
+        &self,
+        id: &str,
+    ) -> Result<(api::Drained, Option<DateTime<Utc>>), ClientError> {
+        let call = Call::new(Method::DELETE, &["instances", id]);
+        let answer = self.send(&call).await?;
+        let date = answer.date;
+        Ok((answer.parse()?, date))
+    }
+
     /// Makes a call, and reads its answer.
     pub(super) async fn get<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, ClientError> {
-        let answer = self.send(&call).await?;
-        serde_json::from_slice(&answer.body).map_err(|error| ClientError::Unreadable {
-            server: answer.server,
-            detail: error.to_string(),
-        })
+        self.send(&call).await?.parse()
     }
 
     /// Makes a call whose answer says nothing.
@@ -215,6 +236,7 @@ impl Shared {
         if call.is_stream && response.status().is_success() {
             return Ok(Answer {
                 server: server.to_string(),
+                date: None,
                 body: Vec::new(),
                 stream: Some(response),
             });
@@ -230,6 +252,7 @@ impl Shared {
         match response.status().is_success() {
             true => Ok(Answer {
                 server: server.to_string(),
+                date: date(&response),
                 body,
                 stream: None,
             }),
@@ -283,9 +306,28 @@ fn refusal(server: &Url, response: &Response, body: &[u8]) -> Attempt {
 /// An answer of 2xx.
 struct Answer {
     server: String,
+    /// The server's time of day, in whole seconds.
+    date: Option<DateTime<Utc>>,
     body: Vec<u8>,
     /// The response itself, when it's a stream.
     stream: Option<Response>,
+}
+
+impl Answer {
+    /// Reads the body.
+    fn parse<T: DeserializeOwned>(self) -> Result<T, ClientError> {
+        serde_json::from_slice(&self.body).map_err(|error| ClientError::Unreadable {
+            server: self.server,
+            detail: error.to_string(),
+        })
+    }
+}
+
+/// The `Date` of an answer.
+fn date(response: &Response) -> Option<DateTime<Utc>> {
+    let text = response.headers().get(DATE)?.to_str().ok()?;
+    let date = DateTime::parse_from_rfc2822(text).ok()?;
+    Some(date.to_utc())
 }
 
 /// Why one server didn't answer with 2xx.

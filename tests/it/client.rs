@@ -1,3 +1,4 @@
 //! The client library against a real server.
 
 mod calls;
+mod registration;
