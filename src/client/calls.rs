@@ -6,7 +6,8 @@ use std::time::Duration;
 use reqwest::Method;
 
 use super::error::ClientError;
-use super::http::{Call, Client};
+use super::http::Client;
+use super::request::Call;
 use super::watch::Watch;
 use crate::api::explain::Explanation;
 use crate::api::policy::{ConfigValue, ConfigValueFields, ConfigValues, Policy, PolicyFields};

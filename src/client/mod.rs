@@ -1,12 +1,16 @@
 //! For other programs: find services, register an instance, call the API.
 //!
 //! ```text
-//! Registration ─┐
+//! Pool ─▶ balance ─▶ Endpoint
+//!   └▶ Discovery ─▶ cache ─▶ fetch ─▶ dns: one server after the other ─▶ DNS
+//! Registration ─┐      └▶ follow ─┐
 //! Client ───────┴▶ calls ─▶ http: one server after the other ─▶ HTTP API
 //!                    └──▶ watch ─▶ sse ─▶ changes as they come
 //! ```
 //!
-//! [`Registration`] registers an instance and keeps it registered. [`Client`] has a method for each call of the HTTP API, and goes to the next server
+//! [`Discovery`] finds the endpoints of a service and keeps them for as long as they're
+//! true; a [`Pool`] spreads requests over them with a [`Balancer`] and goes on to another
+//! when one fails. [`Registration`] registers an instance and keeps it registered. [`Client`] has a method for each call of the HTTP API, and goes to the next server
 //! when one is away. [`Watch`] tells changes as they come.
 //!
 //! Nothing of the server is used here but [`api`](crate::api), the types on the wire.
@@ -14,15 +18,29 @@
 //! and OpenTelemetry.
 
 mod backoff;
+mod balance;
 mod calls;
+mod discovery;
+mod dns;
+mod endpoint;
 mod error;
 mod http;
+mod pool;
 mod registration;
+mod request;
 mod sse;
 mod watch;
 
+pub use self::balance::{
+    Balancer, ConsistentHash, LeastLoaded, LocalityFirst, Request, RoundRobin, Weighted,
+};
 pub use self::calls::Filter;
+pub use self::discovery::{
+    Discovery, DiscoveryBuilder, Endpoints, InvalidQuery, Query, ResolveError, SetupError,
+};
+pub use self::endpoint::{Endpoint, Outcome, Picked};
 pub use self::error::{ClientError, Failure, InvalidServer, Refusal};
 pub use self::http::Client;
+pub use self::pool::{CallError, Pool};
 pub use self::registration::{Registration, RegistrationBuilder, RegistrationState, Status};
 pub use self::watch::{Watch, WatchEvent};

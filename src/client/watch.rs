@@ -5,7 +5,8 @@ use std::time::Duration;
 use reqwest::{Method, Response};
 
 use super::error::{ClientError, Failure};
-use super::http::{Call, Client, innermost};
+use super::http::{Client, innermost};
+use super::request::Call;
 use super::sse::{Event, Reader};
 use crate::api::Service;
 

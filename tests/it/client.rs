@@ -1,4 +1,6 @@
 //! The client library against a real server.
 
 mod calls;
+mod discovery;
+mod faults;
 mod registration;
