@@ -33,7 +33,7 @@
 //! | 3 | [`config`]: file, environment, flags |
 //! | 2 | [`dns`], [`http`], [`health`]; they don't know each other |
 //! | 1 | [`registry`], [`reload`], [`client`], then [`api`] |
-//! | 0 | [`accept`], [`limit`], [`name`], [`time`], [`telemetry`] |
+//! | 0 | [`accept`], [`limit`], [`name`], [`network`], [`time`], [`telemetry`] |
 //!
 //! # Features
 //!
@@ -63,6 +63,8 @@ pub mod http;
 #[cfg(feature = "server")]
 pub mod limit;
 pub mod name;
+#[cfg(feature = "server")]
+pub mod network;
 #[cfg(feature = "server")]
 pub mod registry;
 #[cfg(feature = "server")]

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::ConfigError;
-use crate::dns::access::Network;
+use crate::network::Network;
 use crate::time::TimeSpan;
 
 /// The file that is read when it's there and none is named.

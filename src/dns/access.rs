@@ -14,12 +14,9 @@
 //!
 //! [RFC 4291]: https://www.rfc-editor.org/rfc/rfc4291
 
-use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
-use std::ops::RangeInclusive;
-use std::str::FromStr;
+use std::net::IpAddr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use crate::network::{Network, low_bits};
 
 /// Most networks in the rules, allowed and denied together.
 pub const MAX_NETWORKS: usize = 10_000;
@@ -61,7 +58,7 @@ impl Access {
                 let allowed = allow.iter().map(|network| (network, true));
                 allowed.chain(deny.iter().map(|network| (network, false)))
             };
-            let (v4, v6): (Vec<_>, Vec<_>) = rules().partition(|rule| rule.0.address.is_ipv4());
+            let (v4, v6): (Vec<_>, Vec<_>) = rules().partition(|rule| rule.0.is_ipv4());
             Box::new(Verdicts {
                 v4: Turns::new(&v4, 32, allow.is_empty(), |bits| bits as u32),
                 v6: Turns::new(&v6, 128, allow.is_empty(), |bits| bits),
@@ -109,7 +106,7 @@ impl<Bits: Copy + Ord> Turns<Bits> {
         // A network goes before those inside of it, and a denied one before its twin.
         let mut rules: Vec<(u128, u8, bool)> = rules
             .iter()
-            .map(|(network, permitted)| (network.bits(), network.length, *permitted))
+            .map(|(network, permitted)| (network.bits(), network.length(), *permitted))
             .collect();
         rules.sort_unstable();
         rules.dedup_by_key(|(first, length, _)| (*first, *length));
@@ -152,140 +149,6 @@ fn turn(turns: &mut Vec<(u128, bool)>, address: u128, permitted: bool) {
         Some(last) if last.0 == address => last.1 = permitted,
         _ => turns.push((address, permitted)),
     }
-}
-
-/// The number whose lowest `count` bits are set, of 0 to 128.
-fn low_bits(count: u8) -> u128 {
-    u128::MAX.checked_shr(128 - u32::from(count)).unwrap_or(0)
-}
-
-/// The addresses that begin with the same bits, written `10.0.0.0/8`,
-/// `fd00::/8`, or `192.0.2.7` for a single one.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Network {
-    /// Its first address; never an IPv4 one in the clothes of IPv6.
-    address: IpAddr,
-    /// Bits that are the same: 0 to 32, or 0 to 128 for IPv6.
-    length: u8,
-}
-
-impl Network {
-    /// The addresses whose first `length` bits are those of `address`, which has no others set.
-    pub fn new(address: IpAddr, length: u8) -> Result<Self, NetworkError> {
-        let width = width(address);
-        if width < length {
-            return Err(NetworkError::Length(width));
-        }
-        let network = Self::around(address, length);
-        // Below 96 bits a network is more than the IPv4 addresses.
-        let mapped = match address {
-            IpAddr::V6(v6) if 96 <= length => v6.to_ipv4_mapped(),
-            _ => None,
-        };
-        let network = mapped.map_or(network, |v4| Self::around(v4.into(), length - 96));
-        if network.address != mapped.map_or(address, IpAddr::V4) {
-            return Err(NetworkError::HostBits(network, address));
-        }
-        Ok(network)
-    }
-
-    /// The network of that many bits that `address` is in.
-    fn around(address: IpAddr, length: u8) -> Self {
-        let host = low_bits(width(address) - length);
-        let address = match address {
-            // Bits of the host are at most 32 here.
-            IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & !(host as u32)).into()),
-            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !host)),
-        };
-        Self { address, length }
-    }
-
-    /// Its addresses, from the first to the last.
-    pub fn range(self) -> RangeInclusive<IpAddr> {
-        let host = low_bits(width(self.address) - self.length);
-        let last = match self.address {
-            // Bits of the host are at most 32 here.
-            IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() | host as u32).into()),
-            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() | host)),
-        };
-        self.address..=last
-    }
-
-    /// Bits that are the same in all of its addresses.
-    pub fn length(self) -> u8 {
-        self.length
-    }
-
-    fn bits(self) -> u128 {
-        match self.address {
-            IpAddr::V4(v4) => v4.to_bits().into(),
-            IpAddr::V6(v6) => v6.to_bits(),
-        }
-    }
-}
-
-/// Bits of an address.
-fn width(address: IpAddr) -> u8 {
-    if address.is_ipv4() { 32 } else { 128 }
-}
-
-impl FromStr for Network {
-    type Err = NetworkError;
-
-    fn from_str(text: &str) -> Result<Self, NetworkError> {
-        let (address, length) = match text.split_once('/') {
-            Some((address, length)) => (address, Some(length)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| NetworkError::Unreadable)?;
-        let width = width(address);
-        let length = length.map_or(Some(width), |text| {
-            let length: u8 = text.parse().ok()?;
-            // As it's usually written: no sign, no zeros before it.
-            (length.to_string() == text).then_some(length)
-        });
-        Self::new(address, length.ok_or(NetworkError::Length(width))?)
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.length == width(self.address) {
-            true => write!(f, "{}", self.address),
-            false => write!(f, "{}/{}", self.address, self.length),
-        }
-    }
-}
-
-impl Serialize for Network {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Network {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse()
-            .map_err(|error| de::Error::custom(format_args!("{text:?} {error}")))
-    }
-}
-
-/// Why a text is no [`Network`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum NetworkError {
-    /// It doesn't begin with an address.
-    #[error(
-        "is no network; write an address, such as 192.0.2.7 or 2001:db8::7, \
-         or a network, such as 10.0.0.0/8 or fd00::/8"
-    )]
-    Unreadable,
-    /// The prefix length isn't one of 0 to this.
-    #[error("has a wrong prefix length; allowed is 0 to {0}")]
-    Length(u8),
-    /// Bits after the prefix are set. The network is what it would be without them.
-    #[error("has bits set after its prefix; write {0} for that network, or {1} for that address")]
-    HostBits(Network, IpAddr),
 }
 
 /// More rules than [`MAX_NETWORKS`].

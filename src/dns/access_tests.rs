@@ -1,10 +1,11 @@
 //! Tests of the access rules, against a list that is read from end to end.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::network::width;
 
 fn networks(texts: &[&str]) -> Vec<Network> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
@@ -158,8 +159,7 @@ fn network() -> impl Strategy<Value = Network> {
 impl Network {
     /// Whether it holds `address`, bit by bit.
     fn holds(self, address: IpAddr) -> bool {
-        self.address.is_ipv4() == address.is_ipv4()
-            && Self::around(address, self.length).address == self.address
+        self.is_ipv4() == address.is_ipv4() && Self::around(address, self.length()) == self
     }
 }
 
@@ -167,7 +167,7 @@ impl Network {
 fn permits(allow: &[Network], deny: &[Network], address: IpAddr) -> bool {
     let longest = |networks: &[Network]| {
         let holding = networks.iter().filter(|network| network.holds(address));
-        holding.map(|network| network.length).max()
+        holding.map(|network| network.length()).max()
     };
     match (longest(allow), longest(deny)) {
         (None, None) => allow.is_empty(),
@@ -184,10 +184,10 @@ proptest! {
     ) {
         // Mistakes would be at the edges.
         for network in allow.iter().chain(&deny) {
-            let host = low_bits(width(network.address) - network.length);
+            let host = low_bits(width(*network.range().start()) - network.length());
             for bits in [network.bits().wrapping_sub(1), network.bits(), network.bits() | host,
                 (network.bits() | host).wrapping_add(1)] {
-                probes.push(match network.address {
+                probes.push(match *network.range().start() {
                     IpAddr::V4(_) => Ipv4Addr::from_bits(bits as u32).into(),
                     IpAddr::V6(_) => Ipv6Addr::from_bits(bits).into(),
                 });

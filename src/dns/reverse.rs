@@ -22,7 +22,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::{ControlFlow, RangeInclusive};
 use std::time::Duration;
 
-use super::access::Network;
 use super::discovery::{Registered, SoaFields};
 use super::pointers::Pointing;
 use super::records::own_name;
@@ -30,6 +29,7 @@ use super::rr::{RecordType, RrSet};
 use super::step::Step;
 use super::ttl::Ttl;
 use crate::name::{DomainName, NameError};
+use crate::network::Network;
 
 /// Most networks that reverse zones are made for.
 pub const MAX_REVERSE_ZONES: usize = 64;

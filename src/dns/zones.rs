@@ -10,7 +10,6 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::access::Network;
 use super::discovery::SoaFields;
 use super::master::{self, MasterError};
 use super::owner::Owner;
@@ -19,6 +18,7 @@ use super::rr::{RecordType, RrSet};
 use super::ttl::Ttl;
 use super::zone::{self, LoadError, Zone, ZoneError, ZoneKind};
 use crate::name::{DomainName, Labels, NameError, wire_is_within};
+use crate::network::Network;
 use crate::registry::directory::Directory;
 use crate::registry::instance::Instance;
 

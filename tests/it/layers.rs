@@ -24,6 +24,7 @@ const FLOORS: [(&str, u8); 17] = [
     ("limit", 1),
     ("accept", 0),
     ("name", 0),
+    ("network", 0),
     ("time", 0),
     // The map itself: it names the parts and uses none.
     ("lib", 0),
