@@ -8,6 +8,7 @@
 //! Both sides share these types. What the server reads refuses fields that it doesn't
 //! know; what a client reads leaves those aside, as a newer server may have more.
 
+mod check;
 pub mod explain;
 pub mod policy;
 
@@ -21,6 +22,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use self::check::tolerated_check;
+pub use self::check::{HealthCheck, PortReference};
 use crate::time::TimeSpan;
 
 /// Body of `PUT /v1/instances/{id}` and, alone or in an array, of `POST /v1/instances`.
@@ -122,58 +125,6 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
         T::deserialize(MapAccessDeserializer::new(map)).map(Object)
     }
-}
-
-/// What to probe, in a [`Registration`] and in an [`Instance`].
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HealthCheck {
-    /// `http`, `https`, `tcp` or `none`; follows `protocol` when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
-    /// Path of the request of an HTTP check.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<String>,
-    /// Time from one probe's end to the next one's start.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub interval: Option<String>,
-    /// Longest time that a probe may take.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<String>,
-    /// Failures in a row until the instance is failing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retries: Option<i64>,
-    /// Successes in a row until it's passing again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rise: Option<i64>,
-    /// `passing` lists the instance before its first probe; `starting` is the default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub initial: Option<String>,
-}
-
-/// A [`HealthCheck`] as a client reads it, who knows less than a newer server.
-#[derive(Deserialize)]
-#[serde(remote = "HealthCheck")]
-struct ToleratedCheck {
-    kind: Option<String>,
-    endpoint: Option<String>,
-    interval: Option<String>,
-    timeout: Option<String>,
-    retries: Option<i64>,
-    rise: Option<i64>,
-    initial: Option<String>,
-}
-
-/// Reads a check, and leaves unknown fields aside.
-fn tolerated_check<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<HealthCheck>, D::Error> {
-    /// What serde needs around a type that is read in the manner of another.
-    #[derive(Deserialize)]
-    struct Tolerated(#[serde(with = "ToleratedCheck")] HealthCheck);
-
-    let check = Option::<Tolerated>::deserialize(deserializer)?;
-    Ok(check.map(|Tolerated(check)| check))
 }
 
 /// An instance as it's read back: what was registered, with defaults filled in,

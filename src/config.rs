@@ -19,6 +19,7 @@ use crate::dns::reverse::{ReverseError, ReverseNetworks};
 use crate::health::HealthConfig;
 use crate::limit::MAX_RATE;
 use crate::name::DomainName;
+use crate::registry::check::networks::CheckNetworks;
 use crate::registry::guard::{GuardConfig, MAX_HOLD};
 use crate::registry::policy::MAX_TTL;
 use crate::registry::table::TableConfig;
@@ -29,6 +30,9 @@ const DEFAULT_ZONES: &str = "zones";
 
 /// Most octets of a UDP payload that may be set.
 const MAX_UDP_PAYLOAD: u16 = 4096;
+
+/// Most entries of `check_networks`.
+const MAX_CHECK_NETWORKS: usize = 1000;
 
 /// What a server is started with. [`Config::default`] is what `namebeat serve`
 /// has without any setting, but that it keeps no state: where a program that the server
@@ -178,9 +182,21 @@ impl Config {
         if !(1..=1024).contains(&config.workers) {
             return Err(ConfigError::wrong("workers", config.workers, "1 to 1024"));
         }
-        if !(1..=10_000).contains(&config.health.concurrency) {
-            let value = config.health.concurrency;
-            return Err(ConfigError::wrong("check_concurrency", value, "1 to 10000"));
+        for (key, value) in [
+            ("check_concurrency", config.health.concurrency),
+            ("check_concurrency_per_target", config.health.per_target),
+        ] {
+            if !(1..=10_000).contains(&value) {
+                return Err(ConfigError::wrong(key, value, "1 to 10000"));
+            }
+        }
+        if config.health.networks.rules().len() > MAX_CHECK_NETWORKS {
+            let count = config.health.networks.rules().len();
+            return Err(ConfigError::wrong(
+                "check_networks",
+                count,
+                "1000 entries at most",
+            ));
         }
         if !config.http.ip().is_loopback() && !config.allow_unprotected_api {
             return Err(ConfigError::Unprotected(config.http));
@@ -229,7 +245,13 @@ impl Config {
                 },
             },
             health: HealthConfig {
-                concurrency: settings.check_concurrency.unwrap_or(256),
+                concurrency: settings.check_concurrency.unwrap_or(512),
+                per_target: settings.check_concurrency_per_target.unwrap_or(32),
+                networks: settings
+                    .check_networks
+                    .map_or_else(CheckNetworks::default, CheckNetworks::new),
+                ca: settings.check_ca,
+                trace: settings.trace_checks.unwrap_or(false),
             },
             trace_queries: settings.trace_queries.unwrap_or(1000),
             allow_unprotected_api: settings.allow_unprotected_api.unwrap_or(false),
@@ -355,6 +377,14 @@ mod tests {
             ),
             ("zone = \".\"", "zone is \".\"; allowed is a domain name"),
             ("workers = 0", "workers is \"0\""),
+            (
+                "check_concurrency_per_target = 0",
+                "check_concurrency_per_target is \"0\"; allowed is 1 to 10000",
+            ),
+            (
+                "check_networks = [\"public\"]",
+                "\"public\" is nowhere that probes could go",
+            ),
             (
                 "guard_hold = \"11m\"",
                 "guard_hold is \"11m\"; allowed is 0s to 10m",

@@ -81,6 +81,9 @@ pub struct ExplainedInstance {
     /// What the check said when it last changed its mind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+    /// The last probe, if it's checked and there was one since it registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_probe: Option<ExplainedProbe>,
     /// What it says of itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported: Option<String>,
@@ -100,4 +103,31 @@ pub struct ExplainedInstance {
     /// From when on no cache has it, when it leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drained_at: Option<DateTime<Utc>>,
+}
+
+/// A probe of an instance, and what follows from it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ExplainedProbe {
+    /// When its result was there.
+    pub at: DateTime<Utc>,
+    /// How long it took.
+    pub took: TimeSpan,
+    /// `passed`, `warned` or `failed`.
+    pub result: String,
+    /// Why.
+    pub output: String,
+    /// How many in a row, this one included, have gone the same way.
+    pub in_a_row: u16,
+    /// When the next one is due.
+    pub next_at: DateTime<Utc>,
+    /// It has begun to fail, and this is the earliest moment at which that could
+    /// withdraw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fails_at: Option<DateTime<Utc>>,
+    /// How often in a row it has failed again soon after it came back.
+    #[serde(default)]
+    pub flaps: u32,
+    /// It passes and isn't listed until then, for it flaps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damped_until: Option<DateTime<Utc>>,
 }

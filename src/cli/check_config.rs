@@ -68,7 +68,15 @@ fn print(config: &Config, out: &mut impl Write) -> std::io::Result<()> {
     writeln!(out, "guard_hold = \"{}\"", TimeSpan(guard.hold))?;
     writeln!(out, "guard_share = {}", guard.share)?;
     writeln!(out, "guard_least = {}", guard.least)?;
-    writeln!(out, "check_concurrency = {}", config.health.concurrency)?;
+    let health = &config.health;
+    writeln!(out, "check_concurrency = {}", health.concurrency)?;
+    let per_target = health.per_target;
+    writeln!(out, "check_concurrency_per_target = {per_target}")?;
+    writeln!(out, "check_networks = {}", array(health.networks.rules()))?;
+    if let Some(ca) = &health.ca {
+        writeln!(out, "check_ca = {}", quoted(&ca.display().to_string()))?;
+    }
+    writeln!(out, "trace_checks = {}", health.trace)?;
     writeln!(out, "trace_queries = {}", config.trace_queries)?;
     let allowed = config.allow_unprotected_api;
     writeln!(out, "allow_unprotected_api = {allowed}")?;

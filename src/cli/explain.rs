@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 
-use namebeat::api::explain::{ExplainedInstance, Explanation};
+use chrono::{DateTime, Utc};
+use namebeat::api::explain::{ExplainedInstance, ExplainedProbe, Explanation};
 
 use super::CommandError;
 use super::api_server::{ASKING, ApiArguments, call};
@@ -128,5 +129,37 @@ fn print_instance(
         instance.priority,
         instance.weight,
         instance.health,
-    )
+    )?;
+    instance
+        .last_probe
+        .as_ref()
+        .map_or(Ok(()), |probe| print_probe(probe, out))
+}
+
+fn print_probe(probe: &ExplainedProbe, out: &mut impl Write) -> io::Result<()> {
+    let time = |at: &DateTime<Utc>| at.format("%H:%M:%S%.3fZ").to_string();
+    let ExplainedProbe {
+        at,
+        took,
+        result,
+        output,
+        in_a_row,
+        next_at,
+        ..
+    } = probe;
+    let (at, next_at) = (time(at), time(next_at));
+    write!(
+        out,
+        "    probed at {at}, {result} in {took} ({output}), {in_a_row} in a row, next at {next_at}"
+    )?;
+    if let Some(fails_at) = &probe.fails_at {
+        write!(out, ", may be withdrawn from {}", time(fails_at))?;
+    }
+    if probe.flaps != 0 {
+        write!(out, ", flapped {} times", probe.flaps)?;
+    }
+    if let Some(until) = &probe.damped_until {
+        write!(out, ", held back until {}", time(until))?;
+    }
+    writeln!(out)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use namebeat::config::Config;
 use namebeat::server::{Addresses, Server};
 use namebeat::telemetry::Telemetry;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,7 @@ const LOADS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Serves until SIGTERM or ctrl-c.
 pub(super) fn run(arguments: ServerArguments) -> Result<(), CommandError> {
+    raise_open_files();
     let config = arguments.into_config()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -68,6 +70,18 @@ async fn serve(config: Config, telemetry: &Telemetry) -> Result<(), CommandError
     let result = serving.await.map_err(std::io::Error::other)?;
     ended.abort();
     Ok(result?)
+}
+
+/// Lets this process have as many files open as the system lets it ask for: each
+/// connection and each probe takes one, and what is usual is too few for many.
+fn raise_open_files() {
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limits.maximum,
+        ..limits
+    };
+    // What can't be raised is what it was.
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 /// Says where the server is and what to try. A closed stdout is nobody's loss.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::ConfigError;
 use crate::network::Network;
+use crate::registry::check::networks::CheckNetwork;
 use crate::time::TimeSpan;
 
 /// The file that is read when it's there and none is named.
@@ -127,9 +128,28 @@ pub struct Settings {
     /// Most services; more are refused with 429 [default: 1000000]
     #[arg(long, env = "NAMEBEAT_MAX_SERVICES", value_name = "N")]
     pub max_services: Option<usize>,
-    /// Most health probes under way at once, 1 to 10000 [default: 256]
+    /// Most health probes under way at once, 1 to 10000 [default: 512]
     #[arg(long, env = "NAMEBEAT_CHECK_CONCURRENCY", value_name = "N")]
     pub check_concurrency: Option<usize>,
+    /// Most of them at one address, 1 to 10000 [default: 32]
+    #[arg(long, env = "NAMEBEAT_CHECK_CONCURRENCY_PER_TARGET", value_name = "N")]
+    pub check_concurrency_per_target: Option<usize>,
+    /// Where health probes may go: private, loopback, registrant (the address that a
+    /// registration comes from), any, or a network; repeatable; clouds' metadata addresses
+    /// are never probed [default: private,loopback,registrant]
+    #[arg(
+        long,
+        env = "NAMEBEAT_CHECK_NETWORKS",
+        value_name = "WHERE",
+        value_delimiter = ','
+    )]
+    pub check_networks: Option<Vec<CheckNetwork>>,
+    /// PEM file of certificates that checks with tls_verify trust beside the system's
+    #[arg(long, env = "NAMEBEAT_CHECK_CA", value_name = "FILE")]
+    pub check_ca: Option<PathBuf>,
+    /// A span for each health probe, which hands on its trace context, when traces are exported
+    #[arg(long, env = "NAMEBEAT_TRACE_CHECKS", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub trace_checks: Option<bool>,
     /// One span for every N queries when traces are exported, 0 for none [default: 1000]
     #[arg(long, env = "NAMEBEAT_TRACE_QUERIES", value_name = "N")]
     pub trace_queries: Option<u64>,
@@ -200,6 +220,12 @@ impl Settings {
                 .or(lower.max_instances_per_service),
             max_services: self.max_services.or(lower.max_services),
             check_concurrency: self.check_concurrency.or(lower.check_concurrency),
+            check_concurrency_per_target: self
+                .check_concurrency_per_target
+                .or(lower.check_concurrency_per_target),
+            check_networks: self.check_networks.or(lower.check_networks),
+            check_ca: self.check_ca.or(lower.check_ca),
+            trace_checks: self.trace_checks.or(lower.trace_checks),
             trace_queries: self.trace_queries.or(lower.trace_queries),
             allow_unprotected_api: self.allow_unprotected_api.or(lower.allow_unprotected_api),
         }

@@ -9,13 +9,15 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::answer::{Authority, Client, Scratch, Verdict};
 use super::records::own_name;
 use super::rr::RecordType;
 use super::subject::Subject;
 use super::text::message::{Said, said};
 use super::zones::Zones;
-use crate::api::explain::{BoundTtl, ExplainedInstance, Explanation};
+use crate::api::explain::{BoundTtl, ExplainedInstance, ExplainedProbe, Explanation};
 use crate::name::DomainName;
 use crate::registry::Registry;
 use crate::registry::policy::WhenNoneHealthy;
@@ -83,7 +85,7 @@ pub fn explain(
     }
     let ttl = said.ttl.map(|seconds| BoundTtl {
         seconds,
-        bound: bound(&said, seconds, &subject, &instances),
+        bound: bound(&said, seconds, &subject, &instances, registry.wall(now)),
     });
     let Said {
         rcode,
@@ -107,6 +109,13 @@ pub fn explain(
         instances,
         more,
     }
+}
+
+/// A time span without what is less than a millisecond.
+fn whole(span: Duration) -> TimeSpan {
+    TimeSpan(Duration::from_millis(
+        u64::try_from(span.as_millis()).unwrap_or(u64::MAX),
+    ))
 }
 
 /// A query over TCP with EDNS.
@@ -153,7 +162,6 @@ impl Asked<'_> {
         let lease = &member.entry.lease;
         let (is_in, why) = self.judge(subject, view, member);
         let left = lease.left(self.now).filter(|left| *left != Duration::MAX);
-        let whole = |left: Duration| TimeSpan(Duration::from_millis(left.as_millis() as u64));
         let report = member.report.as_ref();
         ExplainedInstance {
             id: instance.id.to_string(),
@@ -166,6 +174,7 @@ impl Asked<'_> {
             priority: instance.priority,
             health: member.health.as_str().to_owned(),
             output: member.output.as_deref().map(str::to_owned),
+            last_probe: self.probe(member, registry),
             reported: report.map(|report| report.status.as_str().to_owned()),
             note: report.and_then(|report| report.note.as_deref().map(str::to_owned)),
             lease_left: lease.term().map(|_| whole(left.unwrap_or_default())),
@@ -174,6 +183,24 @@ impl Asked<'_> {
             last_heartbeat: registry.wall(lease.renewed()),
             drained_at: member.drained_at.map(|at| registry.wall(at)),
         }
+    }
+
+    /// The last probe of an instance.
+    fn probe(&self, member: &Member, registry: &Registry) -> Option<ExplainedProbe> {
+        let probes = member.entry.probes.as_ref()?;
+        let last = probes.last()?;
+        let fails_at = Some(probes.fails_at()).filter(|at| *at != Moment::MAX);
+        Some(ExplainedProbe {
+            at: registry.wall(last.at),
+            took: whole(last.took),
+            result: last.result.to_owned(),
+            output: last.output.into(),
+            in_a_row: last.in_a_row,
+            next_at: registry.wall(last.next_at),
+            fails_at: fails_at.map(|at| registry.wall(at)),
+            flaps: last.flaps,
+            damped_until: last.damped_until.map(|at| registry.wall(at)),
+        })
     }
 
     /// Whether an instance is in the answer, and why it isn't or is in spite of something.
@@ -194,7 +221,14 @@ impl Asked<'_> {
                 let own = subject.only.is_some() && member.answers_for(self.now).is_some();
                 let opens = view.settings.when_none_healthy() == WhenNoneHealthy::All
                     && member.serves_for(self.now).is_some();
-                let reason = self.reason(member, reason.as_str());
+                let mut reason = self.reason(member, reason.as_str());
+                let probes = member.entry.probes.as_ref();
+                if probes
+                    .and_then(|probes| probes.last()?.damped_until)
+                    .is_some_and(|until| self.now < until)
+                {
+                    reason += "; it passes again, and is held back because it flaps";
+                }
                 match is_there && (own || opens) {
                     true if own => (
                         true,
@@ -288,7 +322,13 @@ impl Asked<'_> {
 }
 
 /// What makes an answer's TTL as short as it is.
-fn bound(said: &Said, seconds: u32, subject: &Subject, instances: &[ExplainedInstance]) -> String {
+fn bound(
+    said: &Said,
+    seconds: u32,
+    subject: &Subject,
+    instances: &[ExplainedInstance],
+    now: DateTime<Utc>,
+) -> String {
     if said.sections[0].is_empty() {
         return "negative: the lower of the SOA's TTL and its minimum".to_owned();
     }
@@ -296,17 +336,29 @@ fn bound(said: &Said, seconds: u32, subject: &Subject, instances: &[ExplainedIns
         return "as the zone has it".to_owned();
     };
     let of_in = instances.iter().filter(|instance| instance.is_in);
-    let first = of_in
-        .filter_map(|instance| Some((instance.lease_left?.0, &instance.id)))
-        .min();
+    let ends = of_in.flat_map(|instance| {
+        let (id, probe) = (&instance.id, instance.last_probe.as_ref());
+        let fails_at = probe.and_then(|probe| probe.fails_at);
+        let fails_in = fails_at.map(|at| (at - now).to_std().unwrap_or_default());
+        let lease = instance.lease_left.map(|TimeSpan(left)| left);
+        let failing = "has begun to fail, and may be withdrawn";
+        [
+            lease.map(|left| {
+                (
+                    left,
+                    format!("the lease of {id} ends in {}", TimeSpan(left)),
+                )
+            }),
+            fails_in.map(|left| (left, format!("{id} {failing} in {}", whole(left)))),
+        ]
+    });
+    let first = ends.flatten().min();
     let has_policy = view
         .settings
         .policy()
         .is_some_and(|policy| policy.ttl.is_some());
     match first {
-        Some((left, id)) if view.ttl.as_secs() > seconds.into() => {
-            format!("the lease of {id} ends in {}", TimeSpan(left))
-        }
+        Some((_, why)) if view.ttl.as_secs() > seconds.into() => why,
         _ if view.ttl.as_secs() > seconds.into() => "an instance leaves".to_owned(),
         _ if has_policy => "the ttl of the service's policy".to_owned(),
         _ => "the server's ttl".to_owned(),

@@ -21,12 +21,12 @@ fn member(id: &str, priority: u16, weight: u16, addresses: &[u32]) -> Member {
     let registration: crate::api::Registration = serde_json::from_value(body).unwrap();
     let address = |n: &u32| IpAddr::V4(Ipv4Addr::from_bits(10 << 24 | n));
     Member {
-        entry: Arc::new(Entry {
-            instance: Instance::try_from(registration).unwrap(),
-            lease: Lease::grant(None, Moment::default()),
-            generation: 1,
-            registered: Moment::default(),
-        }),
+        entry: Arc::new(Entry::new(
+            Instance::try_from(registration).unwrap(),
+            Lease::grant(None, Moment::default()),
+            1,
+            Moment::default(),
+        )),
         addresses: addresses.iter().map(address).collect(),
         health: Health::Passing,
         output: None,

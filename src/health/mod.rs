@@ -1,69 +1,100 @@
 //! Health: probes of the instances that asked for them, and their host names.
 //!
 //! ```text
-//! registry's feed ─▶ scheduler ─▶ due ─▶ probe (bounded) ─▶ hysteresis ─▶ registry
+//! registry's feed ─▶ due ─▶ queue (room in all, at a target) ─▶ probe ─▶ hysteresis ─▶ registry
 //! ```
 //!
 //! One task schedules everything. An instance is never probed twice at once: its
 //! next probe is due an interval after the last one ended, a little earlier or
 //! later at random, so that what registered together isn't probed together. While
-//! an instance is starting the interval is at most a second.
+//! the state is in doubt the interval is shorter, while an instance is starting at
+//! most a second.
 //!
-//! At most [`HealthConfig::concurrency`] probes run at once; the rest wait in the
-//! order in which they fell due. What waits is bounded by the number of instances.
+//! Who wins over whom: an instance is listed when neither its check nor its own last
+//! report fails, and it isn't draining; so the worst word counts, whoever has it, and
+//! each side takes back its own alone. `registry::view` puts them together.
+//!
+//! What waits is bounded by the number of instances; what runs by [`HealthConfig`].
 
 mod hosts;
 mod hysteresis;
 mod probe;
+mod queue;
+mod watched;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::{self, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use self::hysteresis::Hysteresis;
-use self::probe::{ProbeResult, Prober};
+pub use self::probe::TlsError;
+use self::probe::{Outcome, ProbeResult, Prober};
+use self::queue::{Lane, Queue, Ready, Room};
+use self::watched::{Watched, is_same};
 use crate::name::{DomainName, InstanceId};
-use crate::registry::check::{Check, Health};
+use crate::registry::check::networks::CheckNetworks;
 use crate::registry::feed::{Began, Verdict};
-use crate::registry::instance::{Host, Instance};
-use crate::registry::view::Entry;
 use crate::registry::{Registry, Stopped};
 use crate::telemetry::Instruments;
 use crate::time::Moment;
 
-/// Longest time between two probes of an instance that is starting.
-const STARTING_INTERVAL: Duration = Duration::from_secs(1);
+/// Most host look-ups under way at once.
+const MAX_LOOK_UPS: usize = 64;
+
+/// Longest time until a host whose name isn't known yet is looked at again.
+const UNKNOWN_HOST: Duration = Duration::from_secs(1);
 
 /// Settings of the scheduler.
 #[derive(Clone, Debug)]
 pub struct HealthConfig {
-    /// Most probes and host look-ups under way at once.
+    /// Most probes under way at once, 1 or more.
     pub concurrency: usize,
+    /// Most of them at one address, 1 or more.
+    pub per_target: usize,
+    /// Where probes may go.
+    pub networks: CheckNetworks,
+    /// A PEM file of certificates that are trusted beside the system's.
+    pub ca: Option<PathBuf>,
+    /// Whether each probe has a span, and hands on its trace context.
+    pub trace: bool,
+}
+
+/// Checks that there is all that probes are sent with.
+///
+/// # Errors
+///
+/// TLS can't be set up, or the file of certificates can't be read.
+pub fn check(config: &HealthConfig) -> Result<(), TlsError> {
+    Prober::new(config).map(|_| ())
 }
 
 /// Probes instances until `stop` is cancelled or the registry has stopped.
 ///
 /// # Errors
 ///
-/// TLS can't be set up, so there is no client to probe with.
+/// TLS can't be set up, so there is nothing to probe with.
 pub async fn run(
     registry: Registry,
     config: HealthConfig,
     instruments: Arc<Instruments>,
     stop: CancellationToken,
-) -> Result<(), reqwest::Error> {
+) -> Result<(), TlsError> {
     let scheduler = Scheduler {
-        prober: Prober::new()?,
+        prober: Prober::new(&config)?,
         registry,
-        config,
         instruments,
         watched: HashMap::new(),
         due: BinaryHeap::new(),
+        queue: Queue::new(Room {
+            total: config.concurrency,
+            per_target: config.per_target,
+        }),
+        look_ups: 0,
         running: JoinSet::new(),
         jobs: HashMap::new(),
         verdicts: Vec::new(),
@@ -73,15 +104,6 @@ pub async fn run(
     // Once the registry has stopped there's nothing left to check.
     let _ = stop.run_until_cancelled(scheduler.run()).await;
     Ok(())
-}
-
-/// An instance with something to be done regularly.
-struct Watched {
-    entry: Arc<Entry>,
-    /// Number of this watch; jobs of an earlier one of the same id are void.
-    epoch: u64,
-    hysteresis: Option<Hysteresis>,
-    addresses: Option<Arc<[IpAddr]>>,
 }
 
 /// What falls due.
@@ -94,29 +116,14 @@ enum Job {
 /// A job, ordered by when it's due.
 type Due = Reverse<(Moment, u64, InstanceId, Job)>;
 
-/// A job that was done.
-struct Done {
-    id: InstanceId,
-    epoch: u64,
-    result: JobResult,
-}
+/// An instance, and the number of its watch.
+type Key = (InstanceId, u64);
 
 /// A job under way.
 struct Started {
-    id: InstanceId,
-    epoch: u64,
-    job: Job,
-}
-
-impl Started {
-    fn failed(self, error: &JoinError) -> Done {
-        let Self { id, epoch, job } = self;
-        let result = match job {
-            Job::Probe => JobResult::Probe(ProbeResult::failed(error.to_string()), Duration::ZERO),
-            Job::Resolve => JobResult::Resolve(Err(std::io::Error::other(error.to_string()))),
-        };
-        Done { id, epoch, result }
-    }
+    key: Key,
+    /// Where a probe goes, and in which lane; `None` of a look-up.
+    probe: Option<(IpAddr, Lane)>,
 }
 
 enum JobResult {
@@ -127,12 +134,15 @@ enum JobResult {
 struct Scheduler {
     prober: Prober,
     registry: Registry,
-    config: HealthConfig,
     instruments: Arc<Instruments>,
     watched: HashMap<InstanceId, Watched>,
     due: BinaryHeap<Due>,
-    running: JoinSet<Done>,
-    /// What each running task does; at most [`HealthConfig::concurrency`].
+    queue: Queue<Key>,
+    /// Look-ups under way, at most [`MAX_LOOK_UPS`].
+    look_ups: usize,
+    running: JoinSet<JobResult>,
+    /// What each running task does: at most [`HealthConfig::concurrency`] probes and
+    /// [`MAX_LOOK_UPS`] look-ups.
     jobs: HashMap<task::Id, Started>,
     /// Changes of health that the registry isn't told yet.
     verdicts: Vec<Verdict>,
@@ -145,11 +155,7 @@ impl Scheduler {
         let feed = self.registry.feed().clone();
         loop {
             self.start_due();
-            let next = self
-                .due
-                .peek()
-                .filter(|_| self.has_room())
-                .map(|Reverse((at, ..))| *at);
+            let next = self.due.peek().map(|Reverse((at, ..))| *at);
             let until_next = next.map(|at| at.left_at(self.registry.now()));
             tokio::select! {
                 changes = feed.changed() => {
@@ -190,8 +196,10 @@ impl Scheduler {
         }
     }
 
-    fn has_room(&self) -> bool {
-        self.running.len() < self.config.concurrency
+    /// The watch of that number, if it's the one of its instance still.
+    fn watch(&mut self, (id, epoch): &Key) -> Option<&mut Watched> {
+        let watched = self.watched.get_mut(id);
+        watched.filter(|watched| watched.epoch == *epoch)
     }
 
     /// Takes note of a registration that began or ended.
@@ -203,157 +211,176 @@ impl Scheduler {
         if let Some(watched) = self.watched.get_mut(&id)
             && is_same(&watched.entry.instance, &entry.instance)
         {
-            watched.entry = entry.clone();
             // What was found out while it registered again was for the former
             // registration, and is told once more.
-            let (judged, addresses) = (
-                watched
-                    .hysteresis
-                    .as_ref()
-                    .map(Hysteresis::health)
-                    .filter(|h| *h != health),
-                watched.addresses.clone(),
-            );
-            if let Some(judged) = judged {
-                self.verdicts.push(Verdict {
-                    entry: entry.clone(),
-                    health: judged,
-                    output: "as found before it registered again".into(),
-                });
-            }
-            if let Some(addresses) = addresses {
+            self.verdicts.extend(watched.go_on(&entry, health));
+            if let Some(addresses) = watched.addresses.clone() {
                 self.registry.set_addresses(entry, addresses).await?;
             }
             return Ok(());
         }
         self.epoch += 1;
-        let hysteresis = entry
-            .instance
-            .check
-            .as_ref()
-            .map(|check| Hysteresis::new(check, health));
-        let named = matches!(entry.instance.host, Host::Name(_));
-        if hysteresis.is_none() && !named {
+        let Some(watched) = Watched::new(entry, health, self.epoch) else {
             self.watched.remove(&id);
             return Ok(());
-        }
-        let watched = Watched {
-            entry,
-            epoch: self.epoch,
-            hysteresis,
-            addresses: None,
         };
         let first = watched.interval().map(|interval| (Job::Probe, interval));
-        let look_up = named.then_some((Job::Resolve, Duration::ZERO));
+        let look_up = watched.is_named().then_some((Job::Resolve, Duration::ZERO));
         self.watched.insert(id.clone(), watched);
+        let key = (id, self.epoch);
         for (job, within) in first.into_iter().chain(look_up) {
             let delay = within.mul_f64(self.rng.f64() / 10.0);
-            self.schedule(id.clone(), self.epoch, job, delay);
+            self.schedule(&key, job, delay);
         }
         Ok(())
     }
 
-    fn schedule(&mut self, id: InstanceId, epoch: u64, job: Job, delay: Duration) {
-        self.due
-            .push(Reverse((self.registry.now().after(delay), epoch, id, job)));
+    fn schedule(&mut self, (id, epoch): &Key, job: Job, delay: Duration) {
+        let at = self.registry.now().after(delay);
+        self.due.push(Reverse((at, *epoch, id.clone(), job)));
     }
 
     /// Starts what is due, as far as there is room.
     fn start_due(&mut self) {
         let now = self.registry.now();
-        while self.has_room() && self.due.peek().is_some_and(|Reverse((at, ..))| *at <= now) {
+        while self.due.peek().is_some_and(|Reverse((at, ..))| *at <= now) {
             let Some(Reverse((_, epoch, id, job))) = self.due.pop() else {
-                return;
+                break;
             };
-            let Some(watched) = self
-                .watched
-                .get(&id)
-                .filter(|watched| watched.epoch == epoch)
-            else {
+            let key = (id, epoch);
+            let Some(watched) = self.watch(&key) else {
                 continue;
             };
-            let (entry, prober) = (watched.entry.clone(), self.prober.clone());
-            let started = Started {
-                id: id.clone(),
-                epoch,
-                job,
-            };
-            let task = self.running.spawn(async move {
-                let result = do_job(job, &entry.instance, &prober).await;
-                Done { id, epoch, result }
-            });
-            self.jobs.insert(task.id(), started);
+            match job {
+                Job::Resolve => self.look_up(key),
+                Job::Probe => match watched.target() {
+                    Some(target) => {
+                        let (target, lane) = (target.address.ip(), watched.lane);
+                        self.queue.push(Ready {
+                            target,
+                            lane,
+                            job: key,
+                        });
+                    }
+                    // Its host name isn't known yet, and so it isn't listed either.
+                    None => {
+                        let delay = watched.interval().unwrap_or(UNKNOWN_HOST);
+                        self.schedule(&key, Job::Probe, delay.min(UNKNOWN_HOST));
+                    }
+                },
+            }
         }
+        while let Some(ready) = self.queue.start() {
+            self.start(ready);
+        }
+        self.instruments
+            .set_probes(self.queue.running() as u64, self.queue.len() as u64);
     }
 
-    async fn finish(&mut self, done: Result<(task::Id, Done), JoinError>) -> Result<(), Stopped> {
+    /// Starts a probe, unless its instance or what is probed of it has changed.
+    fn start(&mut self, ready: Ready<Key>) {
+        let Ready { target, lane, job } = ready;
+        let watched = self.watch(&job);
+        let found = watched
+            .and_then(|watched| Some((watched.target()?, watched.entry.instance.check.clone()?)));
+        let Some((to, check)) = found else {
+            self.queue.end(target, lane);
+            return;
+        };
+        let prober = self.prober.clone();
+        let task = self.running.spawn(async move {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "measures the probe, decides nothing"
+            )]
+            let started = Instant::now();
+            let result = prober.probe(&to, &check).await;
+            JobResult::Probe(result, started.elapsed())
+        });
+        let probe = Some((target, lane));
+        self.jobs.insert(task.id(), Started { key: job, probe });
+    }
+
+    fn look_up(&mut self, key: Key) {
+        if self.look_ups == MAX_LOOK_UPS {
+            return self.schedule(&key, Job::Resolve, hosts::RETRY);
+        }
+        let Some(name) = self.watch(&key).and_then(|watched| watched.host_name()) else {
+            return;
+        };
+        self.look_ups += 1;
+        let task = self
+            .running
+            .spawn(async move { JobResult::Resolve(look_up(&name).await) });
+        self.jobs.insert(task.id(), Started { key, probe: None });
+    }
+
+    async fn finish(
+        &mut self,
+        done: Result<(task::Id, JobResult), JoinError>,
+    ) -> Result<(), Stopped> {
+        let task = match &done {
+            Ok((task, _)) => *task,
+            Err(error) => error.id(),
+        };
+        let Some(Started { key, probe }) = self.jobs.remove(&task) else {
+            return Ok(());
+        };
+        match probe {
+            Some((target, lane)) => self.queue.end(target, lane),
+            None => self.look_ups -= 1,
+        }
         // A job that panicked is a fault of ours, told as a failed one, so that
         // its instance is probed again.
-        let Done { id, epoch, result } = match done {
-            Ok((task, done)) => {
-                self.jobs.remove(&task);
-                done
+        let result = match (done, probe) {
+            (Ok((_, result)), _) => result,
+            (Err(error), Some(_)) => {
+                JobResult::Probe(ProbeResult::failed(error.to_string()), Duration::ZERO)
             }
-            Err(error) => match self.jobs.remove(&error.id()) {
-                Some(job) => job.failed(&error),
-                None => return Ok(()),
-            },
+            (Err(error), None) => JobResult::Resolve(Err(std::io::Error::other(error.to_string()))),
         };
         match result {
             JobResult::Probe(result, took) => {
-                self.judge(id, epoch, result, took);
+                self.judge(&key, result, took);
                 Ok(())
             }
-            JobResult::Resolve(result) => self.resolved(id, epoch, result).await,
+            JobResult::Resolve(result) => self.resolved(&key, result).await,
         }
     }
 
     /// Takes a probe's result, tells the registry of a change, and plans the next.
-    fn judge(&mut self, id: InstanceId, epoch: u64, result: ProbeResult, took: Duration) {
-        let Some(watched) = self
-            .watched
-            .get_mut(&id)
-            .filter(|watched| watched.epoch == epoch)
-        else {
+    fn judge(&mut self, key: &Key, result: ProbeResult, took: Duration) {
+        let (now, mut rng) = (self.registry.now(), self.rng.fork());
+        let Some(watched) = self.watch(key) else {
             return;
         };
         let kind = watched.check().map_or("none", |check| check.kind.as_str());
-        self.instruments.probed(kind, result.passed, took);
-        let changed = watched
-            .hysteresis
-            .as_mut()
-            .and_then(|h| h.observe(result.passed));
-        let (entry, interval) = (watched.entry.clone(), watched.interval());
-        if let Some(health) = changed {
-            let service = &entry.instance.service;
+        let passed = result.outcome != Outcome::Failed;
+        let judged = watched.judge(&result, took, now, &mut rng);
+        self.instruments.probed(kind, passed, took);
+        let Some(judged) = judged else {
+            return;
+        };
+        if let Some(health) = judged.changed {
+            let (id, service) = (&key.0, judged.service);
             tracing::info!(%id, %service, health = health.as_str(), output = result.output, "health changed");
             self.instruments.health_changed(health.as_str());
-            let output = result.output.into();
-            self.verdicts.push(Verdict {
-                entry,
-                health,
-                output,
-            });
         }
-        if let Some(interval) = interval {
-            let delay = interval.mul_f64(0.95 + self.rng.f64() / 10.0);
-            self.schedule(id, epoch, Job::Probe, delay);
+        if judged.damped {
+            self.instruments.damped();
         }
+        self.verdicts.extend(judged.verdict);
+        self.schedule(key, Job::Probe, judged.next);
     }
 
     /// Takes the addresses of a host name, tells the registry of a change, and
     /// plans the next look-up. What can't be looked up keeps its last addresses.
     async fn resolved(
         &mut self,
-        id: InstanceId,
-        epoch: u64,
+        key: &Key,
         result: std::io::Result<Vec<IpAddr>>,
     ) -> Result<(), Stopped> {
-        let Some(watched) = self
-            .watched
-            .get_mut(&id)
-            .filter(|watched| watched.epoch == epoch)
-        else {
+        let Some(watched) = self.watch(key) else {
             return Ok(());
         };
         let delay = match result {
@@ -361,58 +388,19 @@ impl Scheduler {
                 if watched.addresses.as_deref() != Some(&addresses[..]) {
                     let addresses: Arc<[IpAddr]> = addresses.into();
                     watched.addresses = Some(addresses.clone());
-                    self.registry
-                        .set_addresses(watched.entry.clone(), addresses)
-                        .await?;
+                    let entry = watched.entry.clone();
+                    self.registry.set_addresses(entry, addresses).await?;
                 }
                 hosts::REFRESH
             }
             Err(error) => {
-                tracing::warn!(%id, host = ?watched.entry.instance.host, %error, "host name not resolved");
+                let host = &watched.entry.instance.host;
+                tracing::warn!(id = %key.0, ?host, %error, "host name not resolved");
                 hosts::RETRY
             }
         };
-        self.schedule(id, epoch, Job::Resolve, delay);
+        self.schedule(key, Job::Resolve, delay);
         Ok(())
-    }
-}
-
-impl Watched {
-    fn check(&self) -> Option<&Check> {
-        self.entry.instance.check.as_deref()
-    }
-
-    /// Time from one probe's end to the next one's start.
-    fn interval(&self) -> Option<Duration> {
-        let interval = self.check()?.interval;
-        let starting = self.hysteresis.as_ref()?.health() == Health::Starting;
-        Some(if starting {
-            interval.min(STARTING_INTERVAL)
-        } else {
-            interval
-        })
-    }
-}
-
-/// Whether the same thing is checked in the same place.
-fn is_same(known: &Instance, new: &Instance) -> bool {
-    known.host == new.host && known.port == new.port && known.check == new.check
-}
-
-async fn do_job(job: Job, instance: &Instance, prober: &Prober) -> JobResult {
-    match (job, &instance.check, &instance.host) {
-        (Job::Probe, Some(check), _) => {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "measures the probe, decides nothing"
-            )]
-            let started = Instant::now();
-            let result = prober.probe(instance, check).await;
-            JobResult::Probe(result, started.elapsed())
-        }
-        (_, _, Host::Name(name)) => JobResult::Resolve(look_up(name).await),
-        // Only what is checked is probed, and only names are looked up.
-        _ => JobResult::Resolve(Ok(instance.host.addresses().to_vec())),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Calls about instances: register, read, heartbeat, drain, deregister.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use axum::extract::{RawQuery, State};
+use axum::Extension;
+use axum::extract::{ConnectInfo, RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -28,6 +30,7 @@ const MAX_ITEMS: usize = 10_000;
 pub(super) async fn put(
     State(api): State<Api>,
     Segment(id): Segment,
+    registrant: Registrant,
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
     let mut registration: api::Registration = refused_counts(&api, read_object(&body))?;
@@ -39,18 +42,23 @@ pub(super) async fn put(
         return refused_counts(&api, Err(InvalidField::new("id", detail).into()));
     }
     registration.id = Some(path_id.to_string());
-    let result = register(&api, vec![Ok(registration)], true).await?.pop();
+    let items = vec![Ok(registration)];
+    let result = register(&api, items, true, address(&registrant));
+    let result = result.await?.pop();
     created(&api, result.ok_or(Unavailable::Stopped)??)
 }
 
 /// `POST /v1/instances`: registers one, or as many as an array holds.
 pub(super) async fn create(
     State(api): State<Api>,
+    registrant: Registrant,
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
+    let registrant = address(&registrant);
     if !body.trim_ascii_start().starts_with(b"[") {
         let registration = refused_counts(&api, read_object(&body))?;
-        let result = register(&api, vec![Ok(registration)], false).await?.pop();
+        let items = vec![Ok(registration)];
+        let result = register(&api, items, false, registrant).await?.pop();
         return created(&api, result.ok_or(Unavailable::Stopped)??);
     }
     let items: Vec<&RawValue> = refused_counts(&api, read(&body))?;
@@ -67,7 +75,7 @@ pub(super) async fn create(
         );
     }
     let (ids, items): (Vec<_>, Vec<_>) = items.into_iter().map(item).unzip();
-    let results = register(&api, items, false).await?;
+    let results = register(&api, items, false, registrant).await?;
     let results: Vec<_> = ids
         .into_iter()
         .zip(results)
@@ -108,6 +116,14 @@ struct Sent {
     id: serde_json::Value,
 }
 
+/// Who calls, if it's over a connection.
+type Registrant = Option<Extension<ConnectInfo<SocketAddr>>>;
+
+fn address(registrant: &Registrant) -> Option<IpAddr> {
+    let known = registrant.as_ref();
+    known.map(|Extension(ConnectInfo(client))| client.ip())
+}
+
 type ItemResults = Vec<Result<Registered, Problem>>;
 
 /// Registers those that can be; the results are in the order of the items.
@@ -115,6 +131,7 @@ async fn register(
     api: &Api,
     items: Vec<Result<api::Registration, Problem>>,
     replace: bool,
+    registrant: Option<IpAddr>,
 ) -> Result<ItemResults, Problem> {
     #[expect(
         clippy::disallowed_methods,
@@ -125,7 +142,9 @@ async fn register(
     let checked: Vec<Result<(), Problem>> = items
         .into_iter()
         .map(|item| {
-            instances.push(Instance::try_from(item?)?);
+            let mut instance = Instance::try_from(item?)?;
+            api.probed.admit(&mut instance, registrant)?;
+            instances.push(instance);
             Ok(())
         })
         .collect();

@@ -49,6 +49,7 @@ use self::watch::Rendered;
 use crate::api::explain::Explanation;
 use crate::api::{Readiness, StorageUnwritable};
 use crate::registry::Registry;
+use crate::registry::check::networks::CheckNetworks;
 use crate::registry::storage::Unavailable;
 use crate::reload::Reload;
 use crate::telemetry::Instruments;
@@ -113,6 +114,8 @@ pub struct Parts {
     pub explain: Explainer,
     /// How often a client may change the registry.
     pub rate: Rate,
+    /// Where what is registered may have probes go.
+    pub probed: CheckNetworks,
 }
 
 /// The whole side port as one service; tests call it without a socket.

@@ -2,11 +2,21 @@
 //!
 //! The scheduler in `health` runs the probes; this is what it is told.
 
+mod http;
+mod kind;
+pub mod networks;
+mod status;
+
+use std::net::IpAddr;
 use std::time::Duration;
 
+pub use self::http::{Headers, HttpCheck};
+pub use self::kind::{CheckKind, Tls};
+pub use self::status::StatusRanges;
 use super::instance::Protocol;
-use super::registration::{InvalidField, span};
-use crate::api;
+use super::registration::{InvalidField, port_number, span};
+use crate::api::{self, PortReference};
+use crate::name::Label;
 use crate::time::TimeSpan;
 
 /// Time between probes unless given.
@@ -17,24 +27,29 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
 const DEFAULT_RETRIES: u16 = 3;
 /// Successes in a row until passing, unless given.
 const DEFAULT_RISE: u16 = 2;
-/// Path of an HTTP probe unless given.
-const DEFAULT_ENDPOINT: &str = "/health";
+/// Time between probes in doubt, unless given: this part of the interval, but no less
+/// than [`LEAST_DOUBT`] unless the interval itself is.
+const DOUBT_PART: u32 = 3;
+/// See [`DOUBT_PART`].
+const LEAST_DOUBT: Duration = Duration::from_secs(1);
 /// Least and most time between probes.
 const INTERVAL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3600));
 /// Least and most time of a probe.
 const TIMEOUT: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(60));
 /// Least and most of `retries` and `rise`.
 const ROW: (i64, i64) = (1, 100);
-/// Most octets of `endpoint`.
-const MAX_ENDPOINT_LEN: usize = 1024;
 
 /// What to probe and how to judge it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Check {
     /// What a probe does.
     pub kind: CheckKind,
+    /// Where it goes, if that isn't the instance's port.
+    pub port: Option<CheckPort>,
     /// Time from the end of a probe to the start of the next.
     pub interval: Duration,
+    /// The same while the last probes speak against the health; at most `interval`.
+    pub doubt_interval: Duration,
     /// Longest time a probe may take; longer is a failure.
     pub timeout: Duration,
     /// Failures in a row until the instance is failing.
@@ -43,114 +58,92 @@ pub struct Check {
     pub rise: u16,
     /// Whether it counts as passing before the first result.
     pub initially_passing: bool,
+    /// Who registered it, where probes are allowed for that reason alone.
+    pub registrant: Option<IpAddr>,
 }
 
-/// What a probe does.
+/// A port that is probed instead of the instance's own.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum CheckKind {
-    /// `GET` of a path over HTTP; a status of 200 to 299 passes.
-    Http(Box<str>),
-    /// The same over TLS; the certificate isn't verified.
-    Https(Box<str>),
-    /// A TCP connection that opens passes.
-    Tcp,
-}
-
-impl CheckKind {
-    /// Its name in JSON and in metrics.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Http(_) => "http",
-            Self::Https(_) => "https",
-            Self::Tcp => "tcp",
-        }
-    }
+pub enum CheckPort {
+    /// By number.
+    Number(u16),
+    /// By its name in the instance's `ports`.
+    Named(Label),
 }
 
 impl Check {
-    /// Reads a check; kind `none` is no check.
+    /// Reads a check of an instance with such ports; kind `none` is no check.
     pub(super) fn from_api(
-        from: api::HealthCheck,
+        mut from: api::HealthCheck,
         protocol: Protocol,
+        ports: &[(Label, u16)],
     ) -> Result<Option<Self>, InvalidField> {
-        let kind = match (
-            from.kind.as_deref().unwrap_or(protocol.as_str()),
-            from.endpoint,
-        ) {
-            ("http", path) => CheckKind::Http(endpoint(path)?),
-            ("https", path) => CheckKind::Https(endpoint(path)?),
-            ("tcp", None) => CheckKind::Tcp,
-            ("none", None) => return Ok(None),
-            ("tcp" | "none", Some(_)) => {
-                return Err(InvalidField::new(
-                    "health_check.endpoint",
-                    "is given, but the check's kind asks no path; leave it out",
-                ));
-            }
-            (kind, _) => {
-                return Err(InvalidField::new(
-                    "health_check.kind",
-                    format!(
-                        "{kind:?} can't be probed; set kind to \"http\", \"https\", \"tcp\" or \"none\""
-                    ),
-                ));
-            }
+        let Some(kind) = CheckKind::from_api(&mut from, protocol)? else {
+            return Ok(None);
         };
+        let interval = spanned("interval", from.interval, INTERVAL, DEFAULT_INTERVAL)?;
+        let doubt = Self::default_doubt(interval);
+        let doubt_range = (INTERVAL.0, interval);
         Ok(Some(Self {
             kind,
-            interval: spanned("interval", from.interval, INTERVAL, DEFAULT_INTERVAL)?,
+            port: from.port.map(|port| check_port(port, ports)).transpose()?,
+            interval,
+            doubt_interval: spanned("doubt_interval", from.doubt_interval, doubt_range, doubt)?,
             timeout: spanned("timeout", from.timeout, TIMEOUT, DEFAULT_TIMEOUT)?,
             retries: in_a_row("retries", from.retries, DEFAULT_RETRIES)?,
             rise: in_a_row("rise", from.rise, DEFAULT_RISE)?,
             initially_passing: initial(from.initial.as_deref())?,
+            registrant: None,
         }))
+    }
+
+    /// Time between probes in doubt that goes with an interval, unless one is given.
+    pub(super) fn default_doubt(interval: Duration) -> Duration {
+        // In whole milliseconds, as it's written.
+        let part = (interval / DOUBT_PART).as_millis();
+        let part = Duration::from_millis(u64::try_from(part).unwrap_or(u64::MAX));
+        part.max(LEAST_DOUBT).min(interval)
     }
 
     /// As it's read back, with defaults filled in.
     pub fn to_api(&self) -> api::HealthCheck {
-        let (CheckKind::Http(path) | CheckKind::Https(path)) = &self.kind else {
-            return self.to_api_with(None);
+        let span = |span| Some(TimeSpan(span).to_string());
+        let initial = match self.initially_passing {
+            true => "passing",
+            false => "starting",
         };
-        self.to_api_with(Some(path.to_string()))
-    }
-
-    fn to_api_with(&self, endpoint: Option<String>) -> api::HealthCheck {
         api::HealthCheck {
-            kind: Some(self.kind.as_str().to_owned()),
-            endpoint,
-            interval: Some(TimeSpan(self.interval).to_string()),
-            timeout: Some(TimeSpan(self.timeout).to_string()),
+            port: self.port.as_ref().map(|port| match port {
+                CheckPort::Number(port) => PortReference::Number((*port).into()),
+                CheckPort::Named(name) => PortReference::Named(name.to_string()),
+            }),
+            interval: span(self.interval),
+            doubt_interval: span(self.doubt_interval),
+            timeout: span(self.timeout),
             retries: Some(self.retries.into()),
             rise: Some(self.rise.into()),
-            initial: Some(
-                if self.initially_passing {
-                    "passing"
-                } else {
-                    "starting"
-                }
-                .to_owned(),
-            ),
+            initial: Some(initial.to_owned()),
+            ..self.kind.to_api()
         }
     }
 }
 
-/// Reads the path of an HTTP check.
-fn endpoint(text: Option<String>) -> Result<Box<str>, InvalidField> {
-    let text = text.unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
-    // What would end the request line or leave the path can't be in it.
-    let clean = text
-        .bytes()
-        .all(|b| (0x21..=0x7e).contains(&b) && b != b'#');
-    if !text.starts_with('/') || text.starts_with("//") || !clean || text.len() > MAX_ENDPOINT_LEN {
-        return Err(InvalidField::new(
-            "health_check.endpoint",
-            format!(
-                "{text:?} is no path; write one that begins with a single \"/\", in printable \
-                 ASCII without \"#\", of at most {MAX_ENDPOINT_LEN} octets"
-            ),
-        ));
+/// Reads which port is probed: one by number, or one of `ports`.
+fn check_port(port: PortReference, ports: &[(Label, u16)]) -> Result<CheckPort, InvalidField> {
+    let field = "health_check.port";
+    match port {
+        PortReference::Number(number) => port_number(field, number).map(CheckPort::Number),
+        PortReference::Named(name) => {
+            let known = ports.iter().find(|(known, _)| known.as_str() == name);
+            let known = known.ok_or_else(|| {
+                let detail = format!(
+                    "{name:?} is none of the instance's ports; name one of them, or give a number"
+                );
+                InvalidField::new(field, detail)
+            })?;
+            Ok(CheckPort::Named(known.0.clone()))
+        }
     }
-    Ok(text.into())
 }
 
 fn spanned(
@@ -198,6 +191,8 @@ pub enum Health {
     Starting,
     /// Its check passes, or it has none.
     Passing,
+    /// Its check passes, and says that it's worth a look. It's listed like one that passes.
+    Warning,
     /// Its check fails.
     Failing,
 }
@@ -208,7 +203,13 @@ impl Health {
         match self {
             Self::Starting => "starting",
             Self::Passing => "passing",
+            Self::Warning => "warning",
             Self::Failing => "failing",
         }
+    }
+
+    /// Whether the check lets it be listed.
+    pub fn is_good(self) -> bool {
+        matches!(self, Self::Passing | Self::Warning)
     }
 }

@@ -32,6 +32,7 @@ mod keeper;
 pub mod lease;
 pub mod log;
 pub mod policy;
+pub mod probes;
 pub mod registration;
 pub mod state;
 pub mod storage;

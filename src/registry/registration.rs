@@ -69,9 +69,10 @@ impl TryFrom<Registration> for Instance {
         let id: InstanceId = label("id", required("id", from.id)?.as_str())?;
         let service = label("name", required("name", from.name)?.as_str())?;
         let protocol = protocol(from.protocol.as_deref())?;
+        let ports = ports(from.ports)?;
         let check = from
             .health_check
-            .map(|check| Check::from_api(check, protocol))
+            .map(|check| Check::from_api(check, protocol, &ports))
             .transpose()?
             .flatten();
         let instance = Self {
@@ -79,8 +80,8 @@ impl TryFrom<Registration> for Instance {
             service,
             version: version(from.version)?,
             host: host(from.host.as_deref(), from.addresses.as_deref())?,
-            port: port("port", required("port", from.port)?)?,
-            ports: ports(from.ports)?,
+            port: port_number("port", required("port", from.port)?)?,
+            ports,
             protocol,
             tags: tags(from.tags)?,
             metadata: metadata(from.metadata)?,
@@ -265,7 +266,8 @@ fn host_name(text: &str) -> Result<DomainName, InvalidField> {
         .map_err(|_| wrong())
 }
 
-fn port(field: &str, value: i64) -> Result<u16, InvalidField> {
+/// Reads a port.
+pub(super) fn port_number(field: &str, value: i64) -> Result<u16, InvalidField> {
     u16::try_from(value)
         .ok()
         .filter(|port| *port != 0)
@@ -323,7 +325,7 @@ fn ports(map: BTreeMap<String, i64>) -> Result<Arc<[(Label, u16)]>, InvalidField
                 "has 63 octets; a port's name may have 62",
             ));
         }
-        Ok((name, port(&field, value)?))
+        Ok((name, port_number(&field, value)?))
     });
     distinct("ports", ports)
 }

@@ -216,6 +216,8 @@ impl Table {
             (Host::Name(_), Some(former)) => former.addresses.clone(),
             (host, _) => host.addresses().into(),
         };
+        let lease = Lease::grant(instance.term, now);
+        let registered = former.map_or(now, |former| former.entry.registered);
         Member {
             addresses,
             health,
@@ -225,12 +227,7 @@ impl Table {
                 || former.is_some_and(|former| former.draining),
             left: false,
             drained_at: former.and_then(|former| former.drained_at),
-            entry: Arc::new(Entry {
-                lease: Lease::grant(instance.term, now),
-                generation: self.generation,
-                registered: former.map_or(now, |former| former.entry.registered),
-                instance,
-            }),
+            entry: Arc::new(Entry::new(instance, lease, self.generation, registered)),
         }
     }
 

@@ -15,6 +15,7 @@ use super::check::Health;
 use super::instance::{Host, Instance};
 use super::lease::Lease;
 use super::policy::ServiceSettings;
+use super::probes::Probes;
 use crate::name::ServiceName;
 use crate::time::Moment;
 
@@ -29,6 +30,26 @@ pub struct Entry {
     pub generation: u64,
     /// When the id was first registered without a gap since.
     pub registered: Moment,
+    /// What the checks found, if it has one.
+    pub probes: Option<Box<Probes>>,
+}
+
+impl Entry {
+    /// A registration of which nothing has been probed yet.
+    pub(crate) fn new(
+        instance: Instance,
+        lease: Lease,
+        generation: u64,
+        registered: Moment,
+    ) -> Self {
+        Self {
+            probes: Probes::of(&instance),
+            instance,
+            lease,
+            generation,
+            registered,
+        }
+    }
 }
 
 /// An instance in a [`ServiceView`].
@@ -148,14 +169,20 @@ impl Member {
         }
     }
 
-    /// How long an answer from this member stays true at `now`, as far as leases
-    /// and leaves are known; `None` when nothing of it may be answered.
+    /// How long an answer from this member stays true at `now`, as far as leases,
+    /// leaves and failing probes are known; `None` when nothing of it may be answered.
     ///
-    /// A listed member has its lease. One that leaves cleanly has the time until
+    /// A listed member has its lease, and when its check has begun to fail, the time
+    /// to the earliest moment at which that could withdraw it. One that leaves cleanly has the time until
     /// it's drained, but only under its own name.
     pub fn answers_for(&self, now: Moment) -> Option<Duration> {
         match self.withdrawn(now) {
-            None => self.entry.lease.left(now),
+            None => {
+                let lease = self.entry.lease.left(now)?;
+                let fails_at = self.entry.probes.as_ref().map(|probes| probes.fails_at());
+                let fails_at = fails_at.filter(|at| *at != Moment::MAX);
+                Some(fails_at.map_or(lease, |at| lease.min(at.left_at(now))))
+            }
             Some(reason @ (Withdrawn::Left | Withdrawn::Draining)) => {
                 // One that was failing when it left isn't brought back by leaving.
                 let until = self
@@ -183,7 +210,7 @@ impl Member {
 
     /// Whether it passes and its addresses are known, whoever withdrew it.
     fn is_sound(&self) -> bool {
-        self.health == Health::Passing && !self.is_failing() && !self.addresses.is_empty()
+        self.health.is_good() && !self.is_failing() && !self.addresses.is_empty()
     }
 
     /// Whether its check or the instance itself says that it fails.

@@ -30,7 +30,7 @@ use crate::dns::service::Service;
 use crate::dns::store::ZoneStore;
 use crate::dns::zone::Zone;
 use crate::dns::zones::{ZoneLoadError, ZoneSource, Zones};
-use crate::health;
+use crate::health::{self, TlsError};
 use crate::http::{self, Api, Explainer, Parts};
 use crate::limit::LimitConfig;
 use crate::name::DomainName;
@@ -84,6 +84,7 @@ impl Server {
     ///
     /// An address or the directory of the state can't be had, or a zone file is wrong.
     pub fn bind(config: Config, instruments: Arc<Instruments>) -> Result<Self, ServeError> {
+        health::check(&config.health)?;
         let source = Arc::new(zone_source(&config));
         // Before they are read: what changes meanwhile is a change.
         let read = config.zones.as_deref().map(Files::of).unwrap_or_default();
@@ -179,17 +180,14 @@ impl Server {
             self.instruments.clone(),
             stop.clone(),
         );
-        parts.spawn(async {
-            checks
-                .await
-                .map_err(|error| ServeError::Part("checks", error.to_string()))
-        });
+        parts.spawn(async { Ok(checks.await?) });
         let behind = Parts {
             registry: self.registry.clone(),
             instruments: self.instruments.clone(),
             reload: self.reload,
             explain: explainer(service, self.zones, self.registry.clone()),
             rate: http::Rate::new(self.config.http_rate),
+            probed: self.config.health.networks.clone(),
         };
         let api = Api::new(behind, stop.clone());
         let kept = self.keeper.run(stop.clone());
@@ -302,6 +300,7 @@ fn zone_source(config: &Config) -> ZoneSource {
 ///
 /// A zone file is wrong.
 pub fn check(config: &Config) -> Result<(), ServeError> {
+    health::check(&config.health)?;
     zones::load(&zone_source(config))?;
     Ok(())
 }
@@ -368,6 +367,9 @@ pub enum ServeError {
     /// A zone can't be loaded.
     #[error(transparent)]
     Zone(#[from] ZoneLoadError),
+    /// Checks can't be set up.
+    #[error(transparent)]
+    Checks(#[from] TlsError),
     /// The directory of the state can't be had.
     #[error(transparent)]
     Open(#[from] OpenError),

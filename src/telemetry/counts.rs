@@ -30,7 +30,7 @@ pub(super) const RCODES: [&str; 8] = [
 ];
 
 /// Kinds of checks; all others are `other`.
-pub(super) const CHECK_KINDS: [&str; 6] = ["http", "https", "grpc", "tcp", "udp", "other"];
+pub(super) const CHECK_KINDS: [&str; 7] = ["http", "https", "grpc", "tcp", "udp", "dns", "other"];
 
 /// Transports, in the order of [`Transport`]'s variants.
 pub(super) const TRANSPORTS: [&str; 5] = ["udp", "tcp", "tls", "https", "quic"];
@@ -123,8 +123,11 @@ pub(super) struct Counts {
     pub(super) zones: AtomicU64,
     pub(super) check_requests: [AtomicU64; CHECK_KINDS.len()],
     pub(super) check_failures: [AtomicU64; CHECK_KINDS.len()],
-    /// To passing, to failing.
-    pub(super) check_transitions: [AtomicU64; 2],
+    /// To passing, to warning, to failing.
+    pub(super) check_transitions: [AtomicU64; 3],
+    pub(super) check_damped: AtomicU64,
+    /// Running, waiting; set, not added to.
+    pub(super) check_probes: [AtomicU64; 2],
 }
 
 /// Adds to a counter.

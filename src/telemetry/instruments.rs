@@ -27,13 +27,15 @@
 //! | `namebeat.check.requests` | counter | `{request}` | `kind` | probes made |
 //! | `namebeat.check.failures` | counter | `{request}` | `kind` | probes failed |
 //! | `namebeat.check.duration` | histogram | `s` | `kind` | from a probe's start to its result |
-//! | `namebeat.check.transitions` | counter | `{transition}` | `to`: `passing`, `failing` | changes of an instance's health |
+//! | `namebeat.check.transitions` | counter | `{transition}` | `to`: `passing`, `warning`, `failing` | changes of an instance's health |
+//! | `namebeat.check.damped` | counter | `{instance}` | | times that an instance was held back because it flaps |
+//! | `namebeat.check.probes` | gauge | `{probe}` | `state`: `running`, `waiting` | probes under way, and due without room to run |
 //!
 //! Values of attributes are bounded: `dns.question.type` is `A`, `AAAA`, `SRV`, `TXT`,
 //! `SOA`, `NS`, `PTR`, `CNAME`, `MX`, `HTTPS`, `SVCB`, `ANY` or `other`;
 //! `dns.response.code` is `NOERROR`, `FORMERR`, `SERVFAIL`, `NXDOMAIN`, `NOTIMP`, `REFUSED`,
 //! `BADVERS` or `other`; `network.transport` is `udp`, `tcp`, `tls`, `https` or `quic`; `kind`
-//! is `http`, `https`, `grpc`, `tcp`, `udp` or `other`; `namebeat.service` is the name of
+//! is `http`, `https`, `grpc`, `tcp`, `udp`, `dns` or `other`; `namebeat.service` is the name of
 //! one of the 100 services asked for most, or `other`. The name asked for is on spans
 //! only, since clients choose it.
 //!
@@ -232,12 +234,29 @@ impl Instruments {
         }
     }
 
-    /// Counts a change of health, to `passing` or `failing`.
+    /// Counts a change of health, to `passing`, `warning` or `failing`.
     ///
     /// Any other word counts as `failing`: such an instance isn't listed either.
     pub fn health_changed(&self, to: &'static str) {
-        let [passing, failing] = &self.counts.check_transitions;
-        counts::add(if to == "passing" { passing } else { failing }, 1);
+        let [passing, warning, failing] = &self.counts.check_transitions;
+        let counter = match to {
+            "passing" => passing,
+            "warning" => warning,
+            _ => failing,
+        };
+        counts::add(counter, 1);
+    }
+
+    /// Counts that an instance is held back because it flaps.
+    pub fn damped(&self) {
+        counts::add(&self.counts.check_damped, 1);
+    }
+
+    /// Says how many probes are under way now, and how many are due and wait.
+    pub fn set_probes(&self, running: u64, waiting: u64) {
+        for (gauge, now) in self.counts.check_probes.iter().zip([running, waiting]) {
+            gauge.store(now, Ordering::Relaxed);
+        }
     }
 
     /// Queries answered so far, over all transports.

@@ -35,6 +35,7 @@ mod observe;
 mod otlp;
 mod pairs;
 mod points;
+mod probe_span;
 mod services;
 mod settings;
 mod spans;
@@ -61,6 +62,7 @@ use crate::time::Clock;
 
 pub use self::instruments::{Instruments, RegistrationResult, Transport};
 pub use self::meter::QueryMeter;
+pub use self::probe_span::ProbeSpan;
 pub use self::spans::{QuerySampler, QuerySpan};
 
 /// How long [`Telemetry::flush`] and [`Telemetry::shutdown`] wait for a collector.

@@ -194,9 +194,20 @@ pub(super) fn checks(meter: &Meter, counts: &Arc<Counts>) {
         "{transition}",
         meaning,
         |counts, to| {
-            observe_each(to, "to", &["passing", "failing"], &counts.check_transitions);
+            let healths = ["passing", "warning", "failing"];
+            observe_each(to, "to", &healths, &counts.check_transitions);
         },
     );
+    let name = "namebeat.check.damped";
+    let meaning = "Times that an instance was held back because it flaps";
+    counter(meter, counts, name, "{instance}", meaning, |counts, to| {
+        to.observe(counts::get(&counts.check_damped), &[]);
+    });
+    let name = "namebeat.check.probes";
+    let meaning = "Probes under way, and due without room to run";
+    gauge(meter, counts, name, "{probe}", meaning, |counts, to| {
+        observe_each(to, "state", &["running", "waiting"], &counts.check_probes);
+    });
 }
 
 /// Makes a counter that `read` observes; the SDK keeps it for as long as its provider lives.

@@ -8,7 +8,7 @@ use std::path::Path;
 ///
 /// Two floors of that table are split here: `telemetry` and `limit` may use `name` and
 /// `time`, and `registry` uses `api`.
-const FLOORS: [(&str, u8); 17] = [
+const FLOORS: [(&str, u8); 18] = [
     ("main", 8),
     ("cli", 7),
     ("server", 6),

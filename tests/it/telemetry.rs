@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use namebeat::http::{Api, Parts, router};
+use namebeat::registry::check::networks::CheckNetworks;
 use namebeat::registry::table::TableConfig;
 use namebeat::reload::Reloads;
 use namebeat::telemetry::{QuerySpan, Telemetry, Transport};
@@ -90,6 +91,7 @@ async fn http_spans_continue_the_callers_trace() {
     );
     let parts = Parts {
         rate: namebeat::http::Rate::new(0),
+        probed: CheckNetworks::default(),
         registry: registry.unwrap(),
         instruments: telemetry.instruments(),
         reload: Reloads::new(1, chrono::Utc::now()).0,

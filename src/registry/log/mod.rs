@@ -19,6 +19,7 @@ pub(super) mod load;
 pub(super) mod record;
 mod seal;
 pub(super) mod snapshot;
+mod stored_check;
 pub(super) mod stored_settings;
 
 use std::fs::{self, File};

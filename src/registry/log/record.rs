@@ -13,10 +13,11 @@ use std::time::Duration;
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 
-use super::super::check::{Check, CheckKind, Health};
+use super::super::check::Health;
 use super::super::instance::{Host, Instance, Protocol};
 use super::super::policy::ServiceSettings;
 use super::super::view::{Member, Report, ReportedStatus};
+use super::stored_check::StoredCheck;
 use super::stored_settings::StoredSettings;
 use crate::name::{DomainName, InstanceId, Label, LabelError, NameError, ServiceName};
 use crate::time::{Clock, Moment};
@@ -114,25 +115,6 @@ enum StoredHost<'a> {
     Name(Cow<'a, str>),
 }
 
-#[derive(Debug, Deserialize, Serialize)]
-struct StoredCheck<'a> {
-    #[serde(borrow)]
-    kind: StoredKind<'a>,
-    interval: Duration,
-    timeout: Duration,
-    retries: u16,
-    rise: u16,
-    initially_passing: bool,
-}
-
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum StoredKind<'a> {
-    Http(&'a str),
-    Https(&'a str),
-    Tcp,
-}
-
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum StoredHealth {
@@ -147,7 +129,6 @@ impl<'a> Stored<'a> {
     pub(in crate::registry) fn of(member: &'a Member, clock: &Clock) -> Self {
         let instance = member.instance();
         let wall = |moment| clock.wall(moment).timestamp_nanos_opt().unwrap_or(i64::MAX);
-        let check = instance.check.as_ref();
         let report = member.report.as_ref();
         Self {
             id: instance.id.as_str(),
@@ -179,18 +160,7 @@ impl<'a> Stored<'a> {
             priority: instance.priority,
             locality: instance.locality.as_ref().map(Label::as_str),
             term: instance.term,
-            check: check.map(|check| StoredCheck {
-                kind: match &check.kind {
-                    CheckKind::Http(path) => StoredKind::Http(path),
-                    CheckKind::Https(path) => StoredKind::Https(path),
-                    CheckKind::Tcp => StoredKind::Tcp,
-                },
-                interval: check.interval,
-                timeout: check.timeout,
-                retries: check.retries,
-                rise: check.rise,
-                initially_passing: check.initially_passing,
-            }),
+            check: instance.check.as_deref().map(StoredCheck::of),
             addresses: match &instance.host {
                 Host::Name(_) => member.addresses.to_vec(),
                 Host::Address(_) | Host::Addresses(_) => Vec::new(),
@@ -198,6 +168,7 @@ impl<'a> Stored<'a> {
             health: match member.health {
                 Health::Starting => StoredHealth::Starting,
                 Health::Passing => StoredHealth::Passing,
+                Health::Warning => StoredHealth::Warning,
                 Health::Failing => StoredHealth::Failing,
             },
             output: member.output.as_deref(),
@@ -228,6 +199,10 @@ impl<'a> Stored<'a> {
         let text = |(key, value): (&str, &str)| (key.into(), value.into());
         let moment = |nanos| clock.moment(DateTime::from_timestamp_nanos(nanos));
         let protocol = Protocol::named(self.protocol);
+        let protocol = protocol.ok_or_else(|| Malformed("unknown protocol".to_owned()))?;
+        let ports = self.ports.into_iter().map(port);
+        let ports: Arc<[_]> = ports.collect::<Result<_, LabelError>>()?;
+        let check = self.check.map(|check| check.restore(protocol, &ports));
         let tags = before.filter(|before| {
             let known = before.tags.iter().map(|(k, v)| (k.as_str(), v.as_str()));
             known.eq(self.tags.iter().copied())
@@ -260,12 +235,8 @@ impl<'a> Stored<'a> {
                 },
                 host,
                 port: self.port,
-                ports: self
-                    .ports
-                    .into_iter()
-                    .map(port)
-                    .collect::<Result<_, LabelError>>()?,
-                protocol: protocol.ok_or_else(|| Malformed("unknown protocol".to_owned()))?,
+                ports,
+                protocol,
                 tags: match tags {
                     Some(before) => before.tags.clone(),
                     None => {
@@ -281,12 +252,13 @@ impl<'a> Stored<'a> {
                 priority: self.priority,
                 locality: self.locality.map(str::parse).transpose()?,
                 term: self.term,
-                check: self.check.map(|check| Arc::new(check.restore())),
+                check: check.transpose()?.map(Arc::new),
             },
             addresses,
             health: match self.health {
                 StoredHealth::Starting => Health::Starting,
-                StoredHealth::Passing | StoredHealth::Warning => Health::Passing,
+                StoredHealth::Passing => Health::Passing,
+                StoredHealth::Warning => Health::Warning,
                 StoredHealth::Failing => Health::Failing,
             },
             output: self.output.map(Into::into),
@@ -302,23 +274,6 @@ impl<'a> Stored<'a> {
             drained_at: self.drained_at.map(moment),
             registered: moment(self.registered),
         })
-    }
-}
-
-impl StoredCheck<'_> {
-    fn restore(self) -> Check {
-        Check {
-            kind: match self.kind {
-                StoredKind::Http(path) => CheckKind::Http(path.into()),
-                StoredKind::Https(path) => CheckKind::Https(path.into()),
-                StoredKind::Tcp => CheckKind::Tcp,
-            },
-            interval: self.interval,
-            timeout: self.timeout,
-            retries: self.retries,
-            rise: self.rise,
-            initially_passing: self.initially_passing,
-        }
     }
 }
 

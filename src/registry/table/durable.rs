@@ -41,6 +41,8 @@ impl Table {
             instance.share_with(sibling.instance());
         }
         self.generation += 1;
+        // Nobody reads it until all are there: see `begin`.
+        let lease = Lease::grant(instance.term, Moment::default());
         let member = Member {
             addresses,
             health,
@@ -49,13 +51,7 @@ impl Table {
             draining,
             left: false,
             drained_at,
-            entry: Arc::new(Entry {
-                // Until all are there: see `begin`.
-                lease: Lease::grant(instance.term, Moment::default()),
-                generation: self.generation,
-                registered,
-                instance,
-            }),
+            entry: Arc::new(Entry::new(instance, lease, self.generation, registered)),
         };
         self.listed += usize::from(member.is_listable());
         members.insert(member);

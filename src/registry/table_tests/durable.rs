@@ -137,12 +137,8 @@ impl Run {
 
 /// One that is the same in every dump.
 fn entry() -> Arc<Entry> {
-    Arc::new(Entry {
-        instance: instance("x", "x", &json!({})),
-        lease: Lease::grant(None, at(1)),
-        generation: 0,
-        registered: at(1),
-    })
+    let lease = Lease::grant(None, at(1));
+    Arc::new(Entry::new(instance("x", "x", &json!({})), lease, 0, at(1)))
 }
 
 /// What would be written of each instance, and whose drain is remembered.

@@ -67,17 +67,17 @@ fn refuses_health_checks() {
         (
             json!({"health_check": {"kind": "tcp", "endpoint": "/"}}),
             "health_check.endpoint",
-            "asks no path",
+            "has none; leave it out",
         ),
         (
             json!({"health_check": {"kind": "none", "endpoint": "/"}}),
             "health_check.endpoint",
-            "asks no path",
+            "has none; leave it out",
         ),
         (
             json!({"protocol": "tcp", "health_check": {"endpoint": "/"}}),
             "health_check.endpoint",
-            "asks no path",
+            "has none; leave it out",
         ),
         (
             checked("interval", json!("99ms")),

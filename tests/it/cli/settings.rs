@@ -4,7 +4,7 @@ use super::*;
 
 /// Of every setting that is printed: its key, and values for the file, for the
 /// environment and for the flag, as they're written in the file.
-const SETTINGS: [(&str, [&str; 3]); 22] = [
+const SETTINGS: [(&str, [&str; 3]); 25] = [
     (
         "dns",
         [
@@ -56,6 +56,16 @@ const SETTINGS: [(&str, [&str; 3]); 22] = [
     ("max_instances_per_service", ["1", "2", "3"]),
     ("max_services", ["1", "2", "3"]),
     ("check_concurrency", ["1", "2", "10000"]),
+    ("check_concurrency_per_target", ["1", "2", "10000"]),
+    (
+        "check_networks",
+        [
+            "[\"any\"]",
+            "[\"private\", \"203.0.113.0/24\"]",
+            "[\"loopback\", \"registrant\"]",
+        ],
+    ),
+    ("trace_checks", ["true", "false", "true"]),
     ("trace_queries", ["1", "2", "0"]),
     ("allow_unprotected_api", ["true", "false", "true"]),
 ];
@@ -175,7 +185,10 @@ fn checked_settings_read_back() {
         "max_instances = 1000000",
         "max_instances_per_service = 10000",
         "max_services = 1000000",
-        "check_concurrency = 256",
+        "check_concurrency = 512",
+        "check_concurrency_per_target = 32",
+        "check_networks = [\"private\", \"loopback\", \"registrant\"]",
+        "trace_checks = false",
         "trace_queries = 1000",
         "allow_unprotected_api = false",
     ] {

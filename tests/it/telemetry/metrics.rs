@@ -53,8 +53,11 @@ fn record_everything(to: &Instruments) {
     to.probed("http", false, Duration::from_secs(2));
     to.probed("smtp", true, Duration::from_millis(1));
     to.health_changed("passing");
+    to.health_changed("warning");
     to.health_changed("failing");
     to.health_changed("failing");
+    to.damped();
+    to.set_probes(9, 10);
 }
 
 #[test]
@@ -156,7 +159,13 @@ fn metrics_arrive_with_exact_values() {
     each(
         "namebeat.check.transitions",
         "to",
-        &[("passing", 1), ("failing", 2)],
+        &[("passing", 1), ("warning", 1), ("failing", 2)],
+    );
+    one("namebeat.check.damped", 1);
+    each(
+        "namebeat.check.probes",
+        "state",
+        &[("running", 9), ("waiting", 10)],
     );
 
     let [udp, tcp] = two(received.histogram("namebeat.dns.answer.duration"));

@@ -1,5 +1,9 @@
 //! Checks against real servers: withdrawn after `retries`, back after `rise`.
 
+mod backends;
+mod faults;
+mod kinds;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -82,6 +86,15 @@ fn listed(server: &TestServer) -> bool {
         .message
         .answers
         .is_empty()
+}
+
+/// What its check last said of the instance `web-1`.
+fn output(server: &TestServer) -> String {
+    let read = server.http("GET", "/v1/instances/web-1", "").json();
+    read["state"]["output"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn reason(server: &TestServer) -> String {

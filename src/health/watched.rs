@@ -1,0 +1,182 @@
+//! An instance under watch: what is known of it, and what a probe changes of that.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::hysteresis::{Hysteresis, LEAST_JITTER};
+use super::probe::{Outcome, ProbeResult, Target};
+use super::queue::Lane;
+use crate::name::{DomainName, ServiceName};
+use crate::registry::check::{Check, Health};
+use crate::registry::feed::Verdict;
+use crate::registry::instance::{Host, Instance};
+use crate::registry::probes::LastProbe;
+use crate::registry::view::Entry;
+use crate::time::Moment;
+
+/// Longest time between two probes of an instance that is starting.
+const STARTING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// An instance with something to be done regularly.
+pub(super) struct Watched {
+    /// Its registration.
+    pub(super) entry: Arc<Entry>,
+    /// Number of this watch; jobs of an earlier one of the same id are void.
+    pub(super) epoch: u64,
+    /// The addresses of its host name, once they're known.
+    pub(super) addresses: Option<Arc<[IpAddr]>>,
+    /// How fast its next probe is expected to end.
+    pub(super) lane: Lane,
+    hysteresis: Option<Hysteresis>,
+    /// What the check said when it last changed its mind.
+    said: Arc<str>,
+}
+
+/// What a probe's result comes to.
+pub(super) struct Judged {
+    /// The health that it has from now on, if that's another.
+    pub(super) changed: Option<Health>,
+    /// Its service.
+    pub(super) service: ServiceName,
+    /// Whether it's held back from now on, for it flaps.
+    pub(super) damped: bool,
+    /// What the registry is to be told.
+    pub(super) verdict: Option<Verdict>,
+    /// Time until the next probe.
+    pub(super) next: Duration,
+}
+
+impl Watched {
+    /// Watches a registration; `None` when there is nothing to be done of it.
+    pub(super) fn new(entry: Arc<Entry>, health: Health, epoch: u64) -> Option<Self> {
+        let check = entry.instance.check.as_ref();
+        let watched = Self {
+            hysteresis: check.map(|check| Hysteresis::new(check, health)),
+            epoch,
+            addresses: None,
+            lane: Lane::Quick,
+            said: "as found before".into(),
+            entry,
+        };
+        let is_idle = watched.hysteresis.is_none() && !watched.is_named();
+        (!is_idle).then_some(watched)
+    }
+
+    /// Goes on with a later registration of the same, which the registry takes to be
+    /// of `health`; says what it's to be told, if that isn't so.
+    pub(super) fn go_on(&mut self, entry: &Arc<Entry>, health: Health) -> Option<Verdict> {
+        if let (Some(former), Some(probes)) = (&self.entry.probes, &entry.probes) {
+            probes.continue_from(former);
+        }
+        self.entry = entry.clone();
+        let judged = self.hysteresis.as_ref()?.health();
+        let in_doubt = entry.probes.as_ref()?.fails_at() != Moment::MAX;
+        (judged != health || in_doubt).then(|| self.verdict(judged))
+    }
+
+    fn verdict(&self, health: Health) -> Verdict {
+        Verdict {
+            entry: self.entry.clone(),
+            health,
+            output: self.said.clone(),
+        }
+    }
+
+    /// Its check.
+    pub(super) fn check(&self) -> Option<&Check> {
+        self.entry.instance.check.as_deref()
+    }
+
+    /// Whether its host is a name.
+    pub(super) fn is_named(&self) -> bool {
+        self.host_name().is_some()
+    }
+
+    /// The name of its host, if it has one.
+    pub(super) fn host_name(&self) -> Option<DomainName> {
+        match &self.entry.instance.host {
+            Host::Name(name) => Some(name.clone()),
+            Host::Address(_) | Host::Addresses(_) => None,
+        }
+    }
+
+    /// What is probed; `None` as long as no address is known.
+    pub(super) fn target(&self) -> Option<Target> {
+        let instance = &self.entry.instance;
+        let known = self.addresses.as_deref();
+        let addresses = known.unwrap_or_else(|| instance.host.addresses());
+        Target::of(instance, self.check()?, addresses)
+    }
+
+    /// Time from one probe's end to the next one's start, before its jitter.
+    pub(super) fn interval(&self) -> Option<Duration> {
+        let hysteresis = self.hysteresis.as_ref()?;
+        let interval = hysteresis.interval();
+        Some(match hysteresis.health() {
+            Health::Starting => interval.min(STARTING_INTERVAL),
+            _ => interval,
+        })
+    }
+
+    /// Takes a probe's result.
+    pub(super) fn judge(
+        &mut self,
+        result: &ProbeResult,
+        took: Duration,
+        now: Moment,
+        rng: &mut fastrand::Rng,
+    ) -> Option<Judged> {
+        self.lane = match result.timed_out {
+            true => Lane::Slow,
+            false => Lane::Quick,
+        };
+        let hysteresis = self.hysteresis.as_mut()?;
+        let was_damped = hysteresis.damped_until().is_some();
+        let changed = hysteresis.observe(result.outcome, now);
+        let fails_at = hysteresis.fails_at(now).unwrap_or(Moment::MAX);
+        let (health, damped_until) = (hysteresis.health(), hysteresis.damped_until());
+        let (in_a_row, flaps) = (hysteresis.row(), hysteresis.flaps());
+        if changed.is_some() {
+            self.said = result.output.as_str().into();
+        }
+        let jitter = LEAST_JITTER + rng.f64() * 2.0 * (1.0 - LEAST_JITTER);
+        let mut next = self.interval()?.mul_f64(jitter);
+        if let Some(until) = damped_until {
+            // Then it's known at once.
+            next = next.min(until.left_at(now));
+        }
+        let probes = self.entry.probes.as_ref()?;
+        let in_doubt = probes.fails_at() != fails_at;
+        probes.set_fails_at(fails_at);
+        probes.note(LastProbe {
+            at: now,
+            took,
+            result: match result.outcome {
+                Outcome::Passed => "passed",
+                Outcome::Warned => "warned",
+                Outcome::Failed => "failed",
+            },
+            output: result.output.as_str().into(),
+            in_a_row,
+            next_at: now.after(next),
+            flaps,
+            damped_until,
+        });
+        Some(Judged {
+            changed,
+            service: self.entry.instance.service.clone(),
+            damped: damped_until.is_some() && !was_damped,
+            verdict: (changed.is_some() || in_doubt).then(|| self.verdict(health)),
+            next,
+        })
+    }
+}
+
+/// Whether the same thing is checked in the same place.
+pub(super) fn is_same(known: &Instance, new: &Instance) -> bool {
+    known.host == new.host
+        && known.port == new.port
+        && known.ports == new.ports
+        && known.check == new.check
+}
