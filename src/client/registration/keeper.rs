@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::sync::{oneshot, watch};
 
-use super::{RegistrationState, Wanted};
+use super::{Leaving, RegistrationState, Wanted};
 use crate::api;
 use crate::client::backoff::Backoff;
 use crate::client::error::ClientError;
@@ -69,18 +69,19 @@ impl Keeper {
     /// Runs until the handle is closed or dropped, then deregisters.
     pub(super) async fn run(
         mut self,
-        mut closed: oneshot::Receiver<()>,
+        mut closed: oneshot::Receiver<Leaving>,
     ) -> Result<Option<DateTime<Utc>>, ClientError> {
         let mut wait = match self.is_registered {
             true => self.interval(),
             false => Duration::ZERO,
         };
-        loop {
+        let leaving = loop {
             // A call that runs is waited for: one that registers must not come after
             // that which deregisters.
             tokio::select! {
                 biased;
-                _ = &mut closed => break,
+                // Without a word the handle was dropped.
+                leaving = &mut closed => break leaving.unwrap_or_default(),
                 () = self.wanted.changed.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
@@ -92,8 +93,8 @@ impl Keeper {
                 }
                 Err(error) => self.failed(&error),
             };
-        }
-        let left = self.leave().await;
+        };
+        let left = self.leave(leaving).await;
         self.tell(RegistrationState::Left);
         left
     }
@@ -187,11 +188,14 @@ impl Keeper {
         });
     }
 
-    /// Deregisters, and waits until it's drained.
-    async fn leave(&mut self) -> Result<Option<DateTime<Utc>>, ClientError> {
+    /// Deregisters, and waits until it's drained if that is wanted.
+    async fn leave(&mut self, leaving: Leaving) -> Result<Option<DateTime<Utc>>, ClientError> {
         let mut failure = None;
         for attempt in 1..=LEAVE_TRIES {
             match self.client.leave(&self.id).await {
+                Ok((drained, _)) if leaving == Leaving::AtOnce => {
+                    return Ok(Some(drained.drained_at));
+                }
                 Ok((drained, date)) => {
                     let clock = Clock::start();
                     let left = left(drained.drained_at, date, clock.wall(clock.now()));

@@ -61,7 +61,7 @@ pub struct Registration {
     wanted: Arc<Wanted>,
     state: watch::Receiver<RegistrationState>,
     /// Dropped, it has the task deregister.
-    open: Option<oneshot::Sender<()>>,
+    open: Option<oneshot::Sender<Leaving>>,
     task: JoinHandle<Result<Option<DateTime<Utc>>, ClientError>>,
 }
 
@@ -114,6 +114,16 @@ impl Status {
             Self::Failing => "failing",
         }
     }
+}
+
+/// How long leaving takes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Leaving {
+    /// Until it's drained.
+    #[default]
+    Drained,
+    /// No longer than it takes to tell a server.
+    AtOnce,
 }
 
 /// What the task is to tell the server.
@@ -229,8 +239,21 @@ impl Registration {
     /// Deregisters, and returns once no cache that honours TTLs holds the instance: go on
     /// serving until then. Says when that was; `None` when the server didn't know it any
     /// more. When no server answers the lease ends by itself.
-    pub async fn close(mut self) -> Result<Option<DateTime<Utc>>, ClientError> {
-        self.open = None;
+    pub async fn close(self) -> Result<Option<DateTime<Utc>>, ClientError> {
+        self.leave(Leaving::Drained).await
+    }
+
+    /// Deregisters, and doesn't wait until it's drained: for what serves nobody any more.
+    /// Says when that will be.
+    pub async fn close_at_once(self) -> Result<Option<DateTime<Utc>>, ClientError> {
+        self.leave(Leaving::AtOnce).await
+    }
+
+    async fn leave(mut self, leaving: Leaving) -> Result<Option<DateTime<Utc>>, ClientError> {
+        if let Some(open) = self.open.take() {
+            // A task that has ended has left.
+            let _ = open.send(leaving);
+        }
         match (&mut self.task).await {
             Ok(left) => left,
             // It neither panics nor is aborted while its runtime lives.

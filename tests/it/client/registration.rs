@@ -196,3 +196,27 @@ fn a_refusal_is_told_and_tried_again() {
         assert!(error.is("invalid-field"), "{error}");
     });
 }
+
+#[test]
+fn it_may_leave_without_waiting() {
+    let server = TestServer::with(Settings {
+        ttl: Some("1h".parse().unwrap()),
+        ..Settings::default()
+    });
+    let client: Client = url(&server).parse().unwrap();
+    run(async {
+        let started = tokio::time::Instant::now();
+        let registration = web().lease(Duration::from_secs(7_200)).register(&client);
+        let left = registration.await.unwrap().close_at_once().await.unwrap();
+        assert!(left.is_some());
+        assert_eq!(count(&client).await, 0);
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "it isn't waited for"
+        );
+        // Whoever was forgotten has left.
+        let registration = web().register(&client).await.unwrap();
+        client.deregister("web-1", false).await.unwrap();
+        assert_eq!(registration.close_at_once().await.unwrap(), None);
+    });
+}
