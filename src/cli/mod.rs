@@ -11,7 +11,6 @@ mod exec;
 mod explain;
 mod instance;
 mod instances;
-mod keep;
 mod operate;
 mod output;
 mod progress;

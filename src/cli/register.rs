@@ -2,14 +2,14 @@
 
 use std::io::{self, Write as _};
 
-use namebeat::api::{Instance, Registered};
-use namebeat::client::{Client, ClientError};
+use futures_util::future::{join_all, select_all};
+use namebeat::api::{self, Instance, Lease, Registered};
+use namebeat::client::{Client, Registration, RegistrationState};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::api_server::{ASKING, ApiArguments, block_on, call};
 use super::instance::InstanceArguments;
 use super::instances;
-use super::keep::{Keeper, Note};
 use super::output::{self, Paint, harmless};
 use super::{CommandError, progress};
 
@@ -31,8 +31,7 @@ pub(super) fn run(arguments: RegisterArguments) -> Result<(), CommandError> {
     let client = arguments.api.client()?;
     let registrations = arguments.instance.registrations(&client)?;
     if arguments.keep {
-        let keeper = Keeper::new(client.clone(), registrations);
-        return block_on(keep(keeper, &client, arguments.api.json));
+        return block_on(keep(&client, registrations, arguments.api.json));
     }
     call(ASKING, async {
         let mut registered = Vec::new();
@@ -80,71 +79,79 @@ fn print(registered: &[Registered], is_many: bool, json: bool) -> Result<(), Com
 }
 
 /// Keeps them registered until it's told to stop.
-async fn keep(mut keeper: Keeper, client: &Client, json: bool) -> Result<(), CommandError> {
+async fn keep(
+    client: &Client,
+    fields: Vec<api::Registration>,
+    json: bool,
+) -> Result<(), CommandError> {
     // Before anything is registered, so that no signal leaves it behind.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let ids = keeper.ids();
-    let mut tell = |note: Note<'_>| tell(note, json);
-    let kept = async {
-        match keeper.register(&ids, &mut tell).await {
-            Ok(()) => keeper.keep(&mut tell).await,
-            Err(error) => error,
-        }
-    };
+    let started = fields.into_iter();
+    let registrations: Vec<Registration> = started
+        .map(|fields| Registration::from_fields(fields).start(client))
+        .collect();
+    let telling = registrations.iter().map(|one| tell(client, one, json));
     let refused = tokio::select! {
-        refused = kept => Some(refused),
+        (refused, ..) = select_all(telling.map(Box::pin)) => Some(refused),
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
     };
-    let leaving = leave(client, &ids);
+    // All are withdrawn before the first is waited for.
+    let closing = join_all(registrations.into_iter().map(Registration::close));
     let left = tokio::select! {
-        left = leaving => left,
+        left = progress::shown(progress::since("draining"), closing) => left,
         // A second one doesn't wait.
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Vec::new(),
+        _ = interrupt.recv() => Vec::new(),
     };
-    match refused {
-        Some(error) => Err(error.into()),
-        None => Ok(left?),
+    if let Some(refused) = refused {
+        return Err(CommandError::Refused(harmless(&refused)));
     }
+    left.into_iter().try_for_each(|left| left.map(|_| Ok(()))?)
 }
 
-fn tell(note: Note<'_>, json: bool) {
-    match note {
-        Note::Registered(registered) if json => {
-            let _ = output::json(registered);
-        }
-        Note::Registered(Registered { instance, lease }) => {
-            let lease = lease.as_ref().map_or("no lease".to_owned(), |lease| {
-                format!("lease {}", lease.term)
-            });
-            let (id, name) = (&instance.id, &instance.name);
-            let _ = writeln!(
-                io::stdout(),
-                "{id} is registered as {name}: {}, {lease}",
-                instances::endpoint(instance)
-            );
-        }
-        Note::Failed(error) => {
-            eprintln!("namebeat: trying again: {}", harmless(&error.to_string()));
-        }
-    }
-}
-
-/// Deregisters all of them, and waits until no cache holds any.
-async fn leave(client: &Client, ids: &[String]) -> Result<(), ClientError> {
-    let leaving = async {
-        // All are withdrawn before the first is waited for.
-        let leaving = ids.iter().map(|id| client.deregister(id, true));
-        for left in futures_util::future::join_all(leaving).await {
-            match left {
-                // It had expired, so caches had to forget it before.
-                Err(error) if !error.is_unknown_instance() => return Err(error),
-                _ => {}
+/// Prints what becomes of one, for ever; ends with what a server has refused it for.
+async fn tell(client: &Client, registration: &Registration, json: bool) -> String {
+    let mut states = registration.state();
+    let mut is_known = false;
+    loop {
+        // It's there as long as the registration is.
+        let _ = states.changed().await;
+        let state = states.borrow_and_update().clone();
+        match state {
+            RegistrationState::Registered => {
+                // What was told again is the same.
+                if !std::mem::replace(&mut is_known, true)
+                    && let Ok(instance) = client.instance(registration.id()).await
+                {
+                    print_kept(instance, json);
+                }
             }
+            RegistrationState::Away { cause } => {
+                eprintln!("namebeat: trying again: {}", harmless(&cause));
+            }
+            RegistrationState::Refused { cause } => return cause,
+            RegistrationState::Starting | RegistrationState::Left => {}
         }
-        Ok(())
-    };
-    progress::shown(progress::since("draining"), leaving).await
+    }
+}
+
+/// Prints one as the API answers a registration, or in a line for people.
+fn print_kept(instance: Instance, json: bool) {
+    let expires_at = instance.state.expires_at;
+    let lease = instance.lease.zip(expires_at);
+    let lease = lease.map(|(term, expires_at)| Lease { term, expires_at });
+    if json {
+        let _ = output::json(&Registered { instance, lease });
+        return;
+    }
+    let lease = lease.map_or("no lease".to_owned(), |lease| {
+        format!("lease {}", lease.term)
+    });
+    let (id, name, endpoint) = (&instance.id, &instance.name, instances::endpoint(&instance));
+    let _ = writeln!(
+        io::stdout(),
+        "{id} is registered as {name}: {endpoint}, {lease}"
+    );
 }

@@ -17,7 +17,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use namebeat::client::{Client, ClientError};
+use namebeat::api;
+use namebeat::client::{Client, ClientError, Registration, RegistrationState};
 use namebeat::time::TimeSpan;
 use rustix::process::Signal;
 
@@ -25,7 +26,6 @@ use self::app::{App, Ended, Signals, Supervisor, Turn};
 use self::ready::{Ready, ReadyArguments};
 use super::api_server::{ApiArguments, block_on};
 use super::instance::InstanceArguments;
-use super::keep::{Keeper, Note};
 use super::output::harmless;
 use super::{CommandError, progress};
 
@@ -61,27 +61,30 @@ pub(super) fn run(arguments: ExecArguments) -> Result<ExitCode, CommandError> {
         let app = App::start(&arguments.command)?;
         let id = registration.id.clone().unwrap_or_default();
         let mut exec = Exec {
-            keeper: Keeper::new(client.clone(), vec![registration]),
             client,
-            id,
+            id: harmless(&id),
             grace: arguments.grace.0,
             supervisor: Supervisor { app, signals },
         };
-        exec.run(ready.as_ref()).await
+        exec.run(ready.as_ref(), registration).await
     })
 }
 
 /// A program that runs, and its instance.
 struct Exec {
     client: Client,
+    /// For people.
     id: String,
     grace: Duration,
     supervisor: Supervisor,
-    keeper: Keeper,
 }
 
 impl Exec {
-    async fn run(&mut self, ready: Option<&Ready>) -> Result<ExitCode, CommandError> {
+    async fn run(
+        &mut self,
+        ready: Option<&Ready>,
+        fields: api::Registration,
+    ) -> Result<ExitCode, CommandError> {
         if let Some(ready) = ready {
             let waited = tokio::select! {
                 turn = self.supervisor.turn() => Err(turn),
@@ -100,54 +103,39 @@ impl Exec {
                 Err(Turn::Stop(signal)) => return Ok(self.stop(signal).await.exit_code()),
             }
         }
+        let registration = Registration::from_fields(fields).start(&self.client);
         let kept = tokio::select! {
-            turn = self.supervisor.turn() => Err(turn),
-            refused = keep(&mut self.keeper) => Ok(refused),
+            turn = self.supervisor.turn() => Ok(turn),
+            refused = refused(&registration) => Err(refused),
         };
         match kept {
-            Err(Turn::Ended(ended)) => {
-                self.farewell().await;
+            Ok(Turn::Ended(ended)) => {
+                farewell(registration).await;
                 Ok(ended.exit_code())
             }
-            Err(Turn::Stop(signal)) => Ok(self.leave(signal).await.exit_code()),
-            Ok(refused) => {
-                self.farewell().await;
+            Ok(Turn::Stop(signal)) => Ok(self.leave(registration, signal).await.exit_code()),
+            Err(refused) => {
+                farewell(registration).await;
                 self.stop(Signal::TERM).await;
-                Err(refused.into())
+                Err(CommandError::Refused(harmless(&refused)))
             }
-        }
-    }
-
-    /// Deregisters what nobody may find any more.
-    async fn farewell(&self) {
-        let deregister = self.client.deregister(&self.id, false);
-        match tokio::time::timeout(FAREWELL, deregister).await {
-            Ok(Err(error)) if !error.is_unknown_instance() => {
-                say_of("couldn't deregister, so its lease ends by itself", &error);
-            }
-            Err(_) => say("couldn't deregister in time, so its lease ends by itself"),
-            Ok(_) => {}
         }
     }
 
     /// Leaves: withdraws the instance, lets the program serve those who still hold it, and
     /// stops it then. A second signal doesn't wait for that.
-    async fn leave(&mut self, signal: Signal) -> Ended {
-        let id = harmless(&self.id);
+    async fn leave(&mut self, registration: Registration, signal: Signal) -> Ended {
+        let id = &self.id;
         say(&format!(
             "leaving: {id} serves until no cache holds it any more"
         ));
         let draining = progress::shown(
             progress::since(format!("draining {id}")),
-            self.client.deregister(&self.id, true),
+            registration.close(),
         );
         tokio::select! {
-            drained = draining => match drained {
-                // It had expired, so caches had to forget it before.
-                Err(error) if !error.is_unknown_instance() => {
-                    say_of("couldn't deregister, so its lease ends by itself", &error);
-                }
-                _ => {}
+            drained = draining => if let Err(error) = drained {
+                say_of("couldn't deregister, so its lease ends by itself", &error);
             },
             turn = self.supervisor.turn() => match turn {
                 Turn::Ended(ended) => return ended,
@@ -178,22 +166,31 @@ impl Exec {
     }
 }
 
-/// Registers, and keeps that up; ends with what a server has refused.
-async fn keep(keeper: &mut Keeper) -> ClientError {
-    let mut tell = |note: Note<'_>| match note {
-        Note::Registered(registered) => {
-            let instance = &registered.instance;
-            say(&format!(
-                "{} is registered as {}",
-                instance.id, instance.name
-            ));
+/// Says how it's doing, for ever; ends with what a server has refused it for.
+async fn refused(registration: &Registration) -> String {
+    let mut states = registration.state();
+    loop {
+        // It's there as long as the registration is.
+        let _ = states.changed().await;
+        match &*states.borrow_and_update() {
+            RegistrationState::Registered => {
+                say(&format!("{} is registered", harmless(registration.id())));
+            }
+            RegistrationState::Away { cause } => {
+                say(&format!("trying again: {}", harmless(cause)));
+            }
+            RegistrationState::Refused { cause } => return cause.clone(),
+            RegistrationState::Starting | RegistrationState::Left => {}
         }
-        Note::Failed(error) => say_of("trying again", error),
-    };
-    let ids = keeper.ids();
-    match keeper.register(&ids, &mut tell).await {
-        Ok(()) => keeper.keep(&mut tell).await,
-        Err(error) => error,
+    }
+}
+
+/// Deregisters what nobody may find any more.
+async fn farewell(registration: Registration) {
+    match tokio::time::timeout(FAREWELL, registration.close_at_once()).await {
+        Ok(Err(error)) => say_of("couldn't deregister, so its lease ends by itself", &error),
+        Err(_) => say("couldn't deregister in time, so its lease ends by itself"),
+        Ok(Ok(_)) => {}
     }
 }
 

@@ -179,7 +179,7 @@ fn it_is_found_once_ready_and_served_until_drained() {
     eventually("it's listed", || (listed(&server) == 1).then_some(()));
     let connect = || TcpStream::connect(format!("127.0.0.1:{port}"));
     assert!(connect().is_ok(), "who finds it reaches it");
-    app.says("app-1 is registered as app");
+    app.says("app-1 is registered");
     let start = SystemTime::now();
     app.signal("TERM");
     eventually("it's withdrawn", || (listed(&server) == 0).then_some(()));
@@ -206,7 +206,7 @@ fn a_program_that_dies_is_deregistered_at_once() {
     let ended = app.ended();
     assert_eq!(
         (ended.code, &*ended.stderr),
-        (Some(137), "namebeat: app-1 is registered as app\n")
+        (Some(137), "namebeat: app-1 is registered\n")
     );
     assert_eq!(is_registered(&server), None);
 }
@@ -314,9 +314,9 @@ fn a_server_that_comes_later_or_forgets_is_told_again() {
     for _ in 0..2 {
         let program = Program::start(TempDir::new("exec"), &serve, &[]);
         eventually("it's registered", || is_registered(&program));
-        app.says("app-1 is registered as app");
         program.stop("TERM");
     }
+    app.says("app-1 is registered");
     // Without a server there's nobody to say goodbye to.
     app.signal("TERM");
     let ended = app.ended();
