@@ -391,7 +391,19 @@ fn help_names_every_flag_with_its_default() {
             "10000",
         ),
         ("--max-services", "NAMEBEAT_MAX_SERVICES", "1000000"),
-        ("--check-concurrency", "NAMEBEAT_CHECK_CONCURRENCY", "256"),
+        ("--check-concurrency", "NAMEBEAT_CHECK_CONCURRENCY", "512"),
+        (
+            "--check-concurrency-per-target",
+            "NAMEBEAT_CHECK_CONCURRENCY_PER_TARGET",
+            "32",
+        ),
+        (
+            "--check-networks",
+            "NAMEBEAT_CHECK_NETWORKS",
+            "private,loopback,registrant",
+        ),
+        ("--check-ca", "NAMEBEAT_CHECK_CA", ""),
+        ("--trace-checks", "NAMEBEAT_TRACE_CHECKS", ""),
         ("--trace-queries", "NAMEBEAT_TRACE_QUERIES", "1000"),
         (
             "--allow-unprotected-api",
@@ -403,7 +415,9 @@ fn help_names_every_flag_with_its_default() {
         let ended = run(&directory, &[command, "--help"], &[]);
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
         let mut named = Vec::new();
-        for line in ended.stdout.lines() {
+        // What a flag does stands beside it, or below where flags are long.
+        let text = ended.stdout.replace("\n          ", " ");
+        for line in text.lines() {
             let Some(flag) = line
                 .split(['=', ' ', '['])
                 .find(|word| word.starts_with("--"))
