@@ -200,6 +200,9 @@ pub struct InstanceState {
     /// Why it isn't listed; left out when it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What is known of its host name; left out when it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<explain::Resolved>,
     /// What the check said at its last change of mind; left out when nothing yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,

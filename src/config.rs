@@ -252,6 +252,7 @@ impl Config {
                     .map_or_else(CheckNetworks::default, CheckNetworks::new),
                 ca: settings.check_ca,
                 trace: settings.trace_checks.unwrap_or(false),
+                resolvers: settings.resolver.unwrap_or_default(),
             },
             trace_queries: settings.trace_queries.unwrap_or(1000),
             allow_unprotected_api: settings.allow_unprotected_api.unwrap_or(false),

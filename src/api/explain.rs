@@ -70,6 +70,12 @@ pub struct ExplainedInstance {
     pub why: Option<String>,
     /// Its addresses.
     pub addresses: BTreeSet<String>,
+    /// Its host name, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// What is known of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<Resolved>,
     /// Its port.
     pub port: u16,
     /// SRV weight.
@@ -130,4 +136,23 @@ pub struct ExplainedProbe {
     /// It passes and isn't listed until then, for it flaps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub damped_until: Option<DateTime<Utc>>,
+}
+
+/// What is known of an instance's host name.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Resolved {
+    /// Its addresses.
+    pub addresses: Vec<String>,
+    /// When it was last told what addresses it has, or that it has none; left out when never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_up: Option<DateTime<Utc>>,
+    /// Until when they are good; then it's looked up again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good_until: Option<DateTime<Utc>>,
+    /// When the last look-up failed; left out when it didn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<DateTime<Utc>>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }

@@ -77,6 +77,7 @@ fn print(config: &Config, out: &mut impl Write) -> std::io::Result<()> {
         writeln!(out, "check_ca = {}", quoted(&ca.display().to_string()))?;
     }
     writeln!(out, "trace_checks = {}", health.trace)?;
+    writeln!(out, "resolver = {}", array(&health.resolvers))?;
     writeln!(out, "trace_queries = {}", config.trace_queries)?;
     let allowed = config.allow_unprotected_api;
     writeln!(out, "allow_unprotected_api = {allowed}")?;

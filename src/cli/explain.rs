@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 
-use chrono::{DateTime, Utc};
-use namebeat::api::explain::{ExplainedInstance, ExplainedProbe, Explanation};
+use chrono::{DateTime, SecondsFormat, Utc};
+use namebeat::api::explain::{ExplainedInstance, ExplainedProbe, Explanation, Resolved};
 
 use super::CommandError;
 use super::api_server::{ASKING, ApiArguments, call};
@@ -130,6 +130,11 @@ fn print_instance(
         instance.weight,
         instance.health,
     )?;
+    match (&instance.host, &instance.resolved) {
+        (Some(host), Some(resolved)) => writeln!(out, "    {}", resolution(host, resolved)),
+        (Some(host), None) => writeln!(out, "    host {host} not looked up yet"),
+        (None, _) => Ok(()),
+    }?;
     instance
         .last_probe
         .as_ref()
@@ -162,4 +167,44 @@ fn print_probe(probe: &ExplainedProbe, out: &mut impl Write) -> io::Result<()> {
         write!(out, ", held back until {}", time(until))?;
     }
     writeln!(out)
+}
+
+/// What is known of a host name, in a line.
+fn resolution(host: &str, resolved: &Resolved) -> String {
+    let time = |time: &DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let mut line = format!("host {host}");
+    let mut part = |word: &str, at: &Option<DateTime<Utc>>| {
+        if let Some(at) = at {
+            line += &format!(", {word} {}", time(at));
+        }
+    };
+    part("looked up", &resolved.looked_up);
+    part("good until", &resolved.good_until);
+    part("failed", &resolved.failed);
+    if let Some(error) = &resolved.error {
+        line += &format!(": {error}");
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_a_host_name_is_a_line() {
+        let at = |secs| DateTime::from_timestamp(secs, 0);
+        let known = Resolved {
+            addresses: vec!["10.0.0.1".to_owned()],
+            looked_up: at(0),
+            good_until: at(5),
+            failed: at(7),
+            error: Some("A: no name server answers in time".to_owned()),
+        };
+        assert_eq!(
+            resolution("db.example.", &known),
+            "host db.example., looked up 1970-01-01T00:00:00Z, good until 1970-01-01T00:00:05Z, \
+             failed 1970-01-01T00:00:07Z: A: no name server answers in time"
+        );
+    }
 }

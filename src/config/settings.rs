@@ -150,6 +150,14 @@ pub struct Settings {
     /// A span for each health probe, which hands on its trace context, when traces are exported
     #[arg(long, env = "NAMEBEAT_TRACE_CHECKS", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub trace_checks: Option<bool>,
+    /// Name server that host names of instances are looked up with; repeatable [default: those of /etc/resolv.conf]
+    #[arg(
+        long,
+        env = "NAMEBEAT_RESOLVER",
+        value_name = "ADDR:PORT",
+        value_delimiter = ','
+    )]
+    pub resolver: Option<Vec<SocketAddr>>,
     /// One span for every N queries when traces are exported, 0 for none [default: 1000]
     #[arg(long, env = "NAMEBEAT_TRACE_QUERIES", value_name = "N")]
     pub trace_queries: Option<u64>,
@@ -226,6 +234,7 @@ impl Settings {
             check_networks: self.check_networks.or(lower.check_networks),
             check_ca: self.check_ca.or(lower.check_ca),
             trace_checks: self.trace_checks.or(lower.trace_checks),
+            resolver: self.resolver.or(lower.resolver),
             trace_queries: self.trace_queries.or(lower.trace_queries),
             allow_unprotected_api: self.allow_unprotected_api.or(lower.allow_unprotected_api),
         }

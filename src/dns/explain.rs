@@ -21,7 +21,7 @@ use crate::api::explain::{BoundTtl, ExplainedInstance, ExplainedProbe, Explanati
 use crate::name::DomainName;
 use crate::registry::Registry;
 use crate::registry::policy::WhenNoneHealthy;
-use crate::registry::view::{Member, ServiceView};
+use crate::registry::view::{Member, ServiceView, Withdrawn};
 use crate::time::{Moment, TimeSpan};
 
 /// Most instances that are told of.
@@ -169,6 +169,11 @@ impl Asked<'_> {
             is_in,
             why,
             addresses: member.addresses.iter().map(ToString::to_string).collect(),
+            host: member.host_name().map(ToString::to_string),
+            resolved: member
+                .entry
+                .resolved()
+                .map(|resolved| resolved.to_api(registry)),
             port: instance.port,
             weight: instance.weight,
             priority: instance.priority,
@@ -260,6 +265,12 @@ impl Asked<'_> {
             }
             _ => None,
         };
+        let resolved = member.entry.resolved();
+        let failure = resolved
+            .as_ref()
+            .and_then(|resolved| resolved.failure.as_ref())
+            .filter(|_| reason == Withdrawn::HostUnknown.as_str());
+        let said = said.or(failure.map(|failure| &*failure.error));
         said.map_or_else(|| reason.to_owned(), |said| format!("{reason}: {said}"))
     }
 

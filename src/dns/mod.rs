@@ -74,6 +74,7 @@ pub mod discovery;
 pub mod explain;
 pub mod guard;
 pub mod hickory;
+mod host;
 pub mod identity;
 pub mod master;
 pub mod message;

@@ -322,6 +322,14 @@ fn is_blocked(name: &DomainName, zone: &DomainName, directory: &Directory) -> bo
         || std::str::from_utf8(top).is_ok_and(|service| directory.slot(service).is_some())
 }
 
+/// The name that `name` stands for, if a zone's file says that it stands for one.
+pub(super) fn static_alias(zone: &Zone, name: &DomainName) -> Option<DomainName> {
+    match static_step(zone, name, RecordType::A, &mut Basis::default()) {
+        Step::Alias { target, .. } => Some(target.folded()),
+        _ => None,
+    }
+}
+
 /// What a zone's file says of `name`.
 fn static_step<'z>(
     zone: &'z Zone,

@@ -260,6 +260,11 @@ impl Zones {
         }
     }
 
+    /// The discovery zone.
+    pub(super) fn discovery(&self) -> &DiscoveryZone {
+        &self.discovery
+    }
+
     fn at(&self, origin: &[u8]) -> Option<Closest<'_>> {
         if origin == self.discovery.origin.as_wire() {
             return Some(Closest::Discovery(&self.discovery));

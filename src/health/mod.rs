@@ -16,15 +16,17 @@
 //!
 //! What waits is bounded by the number of instances; what runs by [`HealthConfig`].
 
+mod finding;
 mod hosts;
 mod hysteresis;
 mod probe;
 mod queue;
+mod resolver;
 mod watched;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,19 +34,18 @@ use std::time::{Duration, Instant};
 use tokio::task::{self, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use self::hosts::{Hosts, Named};
 pub use self::probe::TlsError;
 use self::probe::{Outcome, ProbeResult, Prober};
 use self::queue::{Lane, Queue, Ready, Room};
 use self::watched::{Watched, is_same};
-use crate::name::{DomainName, InstanceId};
+use crate::name::InstanceId;
 use crate::registry::check::networks::CheckNetworks;
 use crate::registry::feed::{Began, Verdict};
+use crate::registry::resolution::OwnNames;
 use crate::registry::{Registry, Stopped};
 use crate::telemetry::Instruments;
 use crate::time::Moment;
-
-/// Most host look-ups under way at once.
-const MAX_LOOK_UPS: usize = 64;
 
 /// Longest time until a host whose name isn't known yet is looked at again.
 const UNKNOWN_HOST: Duration = Duration::from_secs(1);
@@ -62,6 +63,8 @@ pub struct HealthConfig {
     pub ca: Option<PathBuf>,
     /// Whether each probe has a span, and hands on its trace context.
     pub trace: bool,
+    /// Name servers that host names are looked up with; none for those of the system.
+    pub resolvers: Vec<SocketAddr>,
 }
 
 /// Checks that there is all that probes are sent with.
@@ -73,7 +76,8 @@ pub fn check(config: &HealthConfig) -> Result<(), TlsError> {
     Prober::new(config).map(|_| ())
 }
 
-/// Probes instances until `stop` is cancelled or the registry has stopped.
+/// Probes instances and looks up their host names, in this server's own zones with
+/// `own`, until `stop` is cancelled or the registry has stopped.
 ///
 /// # Errors
 ///
@@ -81,20 +85,24 @@ pub fn check(config: &HealthConfig) -> Result<(), TlsError> {
 pub async fn run(
     registry: Registry,
     config: HealthConfig,
+    own: OwnNames,
     instruments: Arc<Instruments>,
     stop: CancellationToken,
 ) -> Result<(), TlsError> {
+    let named = Arc::new(Named::default());
+    let servers = config.resolvers.clone();
+    let hosts = Hosts::new(registry.clone(), named.clone(), own, servers);
     let scheduler = Scheduler {
         prober: Prober::new(&config)?,
         registry,
         instruments,
+        named,
         watched: HashMap::new(),
         due: BinaryHeap::new(),
         queue: Queue::new(Room {
             total: config.concurrency,
             per_target: config.per_target,
         }),
-        look_ups: 0,
         running: JoinSet::new(),
         jobs: HashMap::new(),
         verdicts: Vec::new(),
@@ -102,47 +110,38 @@ pub async fn run(
         rng: fastrand::Rng::new(),
     };
     // Once the registry has stopped there's nothing left to check.
-    let _ = stop.run_until_cancelled(scheduler.run()).await;
+    let both = async { tokio::try_join!(scheduler.run(), hosts.run()).map(|_: ((), ())| ()) };
+    let _ = stop.run_until_cancelled(both).await;
     Ok(())
 }
 
-/// What falls due.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Job {
-    Probe,
-    Resolve,
-}
-
-/// A job, ordered by when it's due.
-type Due = Reverse<(Moment, u64, InstanceId, Job)>;
+/// A probe, ordered by when it's due.
+type Due = Reverse<(Moment, u64, InstanceId)>;
 
 /// An instance, and the number of its watch.
 type Key = (InstanceId, u64);
 
-/// A job under way.
+/// A probe under way.
 struct Started {
     key: Key,
-    /// Where a probe goes, and in which lane; `None` of a look-up.
-    probe: Option<(IpAddr, Lane)>,
+    target: IpAddr,
+    lane: Lane,
 }
 
-enum JobResult {
-    Probe(ProbeResult, Duration),
-    Resolve(std::io::Result<Vec<IpAddr>>),
-}
+/// What a probe came to, and how long it took.
+type Done = (ProbeResult, Duration);
 
 struct Scheduler {
     prober: Prober,
     registry: Registry,
     instruments: Arc<Instruments>,
+    /// Those whose host names are to be looked up.
+    named: Arc<Named>,
     watched: HashMap<InstanceId, Watched>,
     due: BinaryHeap<Due>,
     queue: Queue<Key>,
-    /// Look-ups under way, at most [`MAX_LOOK_UPS`].
-    look_ups: usize,
-    running: JoinSet<JobResult>,
-    /// What each running task does: at most [`HealthConfig::concurrency`] probes and
-    /// [`MAX_LOOK_UPS`] look-ups.
+    running: JoinSet<Done>,
+    /// What each running task does, at most [`HealthConfig::concurrency`].
     jobs: HashMap<task::Id, Started>,
     /// Changes of health that the registry isn't told yet.
     verdicts: Vec<Verdict>,
@@ -160,7 +159,7 @@ impl Scheduler {
             tokio::select! {
                 changes = feed.changed() => {
                     for (id, change) in changes {
-                        self.change(id, change).await?;
+                        self.change(id, change);
                     }
                     self.forget_void();
                 }
@@ -169,7 +168,7 @@ impl Scheduler {
                     // that the registry publishes a service once for all.
                     let mut done = Some(done);
                     while let Some(one) = done {
-                        self.finish(one).await?;
+                        self.finish(one);
                         done = self.running.try_join_next_with_id();
                     }
                 }
@@ -185,10 +184,10 @@ impl Scheduler {
     /// Drops the jobs of earlier watches once they're more than the others, so
     /// that what waits is bounded by the number of instances.
     fn forget_void(&mut self) {
-        // Each watch has a probe and a look-up at most.
-        if self.due.len() > 4 * self.watched.len() + 1024 {
+        // Each watch has a probe at most.
+        if self.due.len() > 2 * self.watched.len() + 1024 {
             let watched = &self.watched;
-            self.due.retain(|Reverse((_, epoch, id, _))| {
+            self.due.retain(|Reverse((_, epoch, id))| {
                 watched
                     .get(id)
                     .is_some_and(|watched| watched.epoch == *epoch)
@@ -203,10 +202,12 @@ impl Scheduler {
     }
 
     /// Takes note of a registration that began or ended.
-    async fn change(&mut self, id: InstanceId, change: Option<Began>) -> Result<(), Stopped> {
+    fn change(&mut self, id: InstanceId, change: Option<Began>) {
+        self.named
+            .note(&id, change.as_ref().map(|began| &began.entry));
         let Some(Began { entry, health }) = change else {
             self.watched.remove(&id);
-            return Ok(());
+            return;
         };
         if let Some(watched) = self.watched.get_mut(&id)
             && is_same(&watched.entry.instance, &entry.instance)
@@ -214,60 +215,48 @@ impl Scheduler {
             // What was found out while it registered again was for the former
             // registration, and is told once more.
             self.verdicts.extend(watched.go_on(&entry, health));
-            if let Some(addresses) = watched.addresses.clone() {
-                self.registry.set_addresses(entry, addresses).await?;
-            }
-            return Ok(());
+            return;
         }
         self.epoch += 1;
         let Some(watched) = Watched::new(entry, health, self.epoch) else {
             self.watched.remove(&id);
-            return Ok(());
+            return;
         };
-        let first = watched.interval().map(|interval| (Job::Probe, interval));
-        let look_up = watched.is_named().then_some((Job::Resolve, Duration::ZERO));
+        let delay = watched.interval().mul_f64(self.rng.f64() / 10.0);
         self.watched.insert(id.clone(), watched);
-        let key = (id, self.epoch);
-        for (job, within) in first.into_iter().chain(look_up) {
-            let delay = within.mul_f64(self.rng.f64() / 10.0);
-            self.schedule(&key, job, delay);
-        }
-        Ok(())
+        self.schedule(&(id, self.epoch), delay);
     }
 
-    fn schedule(&mut self, (id, epoch): &Key, job: Job, delay: Duration) {
+    fn schedule(&mut self, (id, epoch): &Key, delay: Duration) {
         let at = self.registry.now().after(delay);
-        self.due.push(Reverse((at, *epoch, id.clone(), job)));
+        self.due.push(Reverse((at, *epoch, id.clone())));
     }
 
     /// Starts what is due, as far as there is room.
     fn start_due(&mut self) {
         let now = self.registry.now();
         while self.due.peek().is_some_and(|Reverse((at, ..))| *at <= now) {
-            let Some(Reverse((_, epoch, id, job))) = self.due.pop() else {
+            let Some(Reverse((_, epoch, id))) = self.due.pop() else {
                 break;
             };
             let key = (id, epoch);
             let Some(watched) = self.watch(&key) else {
                 continue;
             };
-            match job {
-                Job::Resolve => self.look_up(key),
-                Job::Probe => match watched.target() {
-                    Some(target) => {
-                        let (target, lane) = (target.address.ip(), watched.lane);
-                        self.queue.push(Ready {
-                            target,
-                            lane,
-                            job: key,
-                        });
-                    }
-                    // Its host name isn't known yet, and so it isn't listed either.
-                    None => {
-                        let delay = watched.interval().unwrap_or(UNKNOWN_HOST);
-                        self.schedule(&key, Job::Probe, delay.min(UNKNOWN_HOST));
-                    }
-                },
+            match watched.target() {
+                Some(target) => {
+                    let (target, lane) = (target.address.ip(), watched.lane);
+                    self.queue.push(Ready {
+                        target,
+                        lane,
+                        job: key,
+                    });
+                }
+                // Its host name isn't known yet, and so it isn't listed either.
+                None => {
+                    let delay = watched.interval().min(UNKNOWN_HOST);
+                    self.schedule(&key, delay);
+                }
             }
         }
         while let Some(ready) = self.queue.start() {
@@ -295,57 +284,32 @@ impl Scheduler {
             )]
             let started = Instant::now();
             let result = prober.probe(&to, &check).await;
-            JobResult::Probe(result, started.elapsed())
+            (result, started.elapsed())
         });
-        let probe = Some((target, lane));
-        self.jobs.insert(task.id(), Started { key: job, probe });
-    }
-
-    fn look_up(&mut self, key: Key) {
-        if self.look_ups == MAX_LOOK_UPS {
-            return self.schedule(&key, Job::Resolve, hosts::RETRY);
-        }
-        let Some(name) = self.watch(&key).and_then(|watched| watched.host_name()) else {
-            return;
+        let started = Started {
+            key: job,
+            target,
+            lane,
         };
-        self.look_ups += 1;
-        let task = self
-            .running
-            .spawn(async move { JobResult::Resolve(look_up(&name).await) });
-        self.jobs.insert(task.id(), Started { key, probe: None });
+        self.jobs.insert(task.id(), started);
     }
 
-    async fn finish(
-        &mut self,
-        done: Result<(task::Id, JobResult), JoinError>,
-    ) -> Result<(), Stopped> {
+    fn finish(&mut self, done: Result<(task::Id, Done), JoinError>) {
         let task = match &done {
             Ok((task, _)) => *task,
             Err(error) => error.id(),
         };
-        let Some(Started { key, probe }) = self.jobs.remove(&task) else {
-            return Ok(());
+        let Some(Started { key, target, lane }) = self.jobs.remove(&task) else {
+            return;
         };
-        match probe {
-            Some((target, lane)) => self.queue.end(target, lane),
-            None => self.look_ups -= 1,
-        }
-        // A job that panicked is a fault of ours, told as a failed one, so that
+        self.queue.end(target, lane);
+        // A probe that panicked is a fault of ours, told as a failed one, so that
         // its instance is probed again.
-        let result = match (done, probe) {
-            (Ok((_, result)), _) => result,
-            (Err(error), Some(_)) => {
-                JobResult::Probe(ProbeResult::failed(error.to_string()), Duration::ZERO)
-            }
-            (Err(error), None) => JobResult::Resolve(Err(std::io::Error::other(error.to_string()))),
+        let (result, took) = match done {
+            Ok((_, done)) => done,
+            Err(error) => (ProbeResult::failed(error.to_string()), Duration::ZERO),
         };
-        match result {
-            JobResult::Probe(result, took) => {
-                self.judge(&key, result, took);
-                Ok(())
-            }
-            JobResult::Resolve(result) => self.resolved(&key, result).await,
-        }
+        self.judge(&key, result, took);
     }
 
     /// Takes a probe's result, tells the registry of a change, and plans the next.
@@ -370,40 +334,6 @@ impl Scheduler {
             self.instruments.damped();
         }
         self.verdicts.extend(judged.verdict);
-        self.schedule(key, Job::Probe, judged.next);
+        self.schedule(key, judged.next);
     }
-
-    /// Takes the addresses of a host name, tells the registry of a change, and
-    /// plans the next look-up. What can't be looked up keeps its last addresses.
-    async fn resolved(
-        &mut self,
-        key: &Key,
-        result: std::io::Result<Vec<IpAddr>>,
-    ) -> Result<(), Stopped> {
-        let Some(watched) = self.watch(key) else {
-            return Ok(());
-        };
-        let delay = match result {
-            Ok(addresses) => {
-                if watched.addresses.as_deref() != Some(&addresses[..]) {
-                    let addresses: Arc<[IpAddr]> = addresses.into();
-                    watched.addresses = Some(addresses.clone());
-                    let entry = watched.entry.clone();
-                    self.registry.set_addresses(entry, addresses).await?;
-                }
-                hosts::REFRESH
-            }
-            Err(error) => {
-                let host = &watched.entry.instance.host;
-                tracing::warn!(id = %key.0, ?host, %error, "host name not resolved");
-                hosts::RETRY
-            }
-        };
-        self.schedule(key, Job::Resolve, delay);
-        Ok(())
-    }
-}
-
-async fn look_up(name: &DomainName) -> std::io::Result<Vec<IpAddr>> {
-    hosts::look_up(name.to_string().trim_end_matches('.')).await
 }

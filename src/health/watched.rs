@@ -1,13 +1,12 @@
 //! An instance under watch: what is known of it, and what a probe changes of that.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::hysteresis::{Hysteresis, LEAST_JITTER};
 use super::probe::{Outcome, ProbeResult, Target};
 use super::queue::Lane;
-use crate::name::{DomainName, ServiceName};
+use crate::name::ServiceName;
 use crate::registry::check::{Check, Health};
 use crate::registry::feed::Verdict;
 use crate::registry::instance::{Host, Instance};
@@ -24,11 +23,9 @@ pub(super) struct Watched {
     pub(super) entry: Arc<Entry>,
     /// Number of this watch; jobs of an earlier one of the same id are void.
     pub(super) epoch: u64,
-    /// The addresses of its host name, once they're known.
-    pub(super) addresses: Option<Arc<[IpAddr]>>,
     /// How fast its next probe is expected to end.
     pub(super) lane: Lane,
-    hysteresis: Option<Hysteresis>,
+    hysteresis: Hysteresis,
     /// What the check said when it last changed its mind.
     said: Arc<str>,
 }
@@ -50,17 +47,14 @@ pub(super) struct Judged {
 impl Watched {
     /// Watches a registration; `None` when there is nothing to be done of it.
     pub(super) fn new(entry: Arc<Entry>, health: Health, epoch: u64) -> Option<Self> {
-        let check = entry.instance.check.as_ref();
-        let watched = Self {
-            hysteresis: check.map(|check| Hysteresis::new(check, health)),
+        let check = entry.instance.check.as_ref()?;
+        Some(Self {
+            hysteresis: Hysteresis::new(check, health),
             epoch,
-            addresses: None,
             lane: Lane::Quick,
             said: "as found before".into(),
             entry,
-        };
-        let is_idle = watched.hysteresis.is_none() && !watched.is_named();
-        (!is_idle).then_some(watched)
+        })
     }
 
     /// Goes on with a later registration of the same, which the registry takes to be
@@ -70,7 +64,7 @@ impl Watched {
             probes.continue_from(former);
         }
         self.entry = entry.clone();
-        let judged = self.hysteresis.as_ref()?.health();
+        let judged = self.hysteresis.health();
         let in_doubt = entry.probes.as_ref()?.fails_at() != Moment::MAX;
         (judged != health || in_doubt).then(|| self.verdict(judged))
     }
@@ -88,35 +82,22 @@ impl Watched {
         self.entry.instance.check.as_deref()
     }
 
-    /// Whether its host is a name.
-    pub(super) fn is_named(&self) -> bool {
-        self.host_name().is_some()
-    }
-
-    /// The name of its host, if it has one.
-    pub(super) fn host_name(&self) -> Option<DomainName> {
-        match &self.entry.instance.host {
-            Host::Name(name) => Some(name.clone()),
-            Host::Address(_) | Host::Addresses(_) => None,
-        }
-    }
-
     /// What is probed; `None` as long as no address is known.
     pub(super) fn target(&self) -> Option<Target> {
         let instance = &self.entry.instance;
-        let known = self.addresses.as_deref();
-        let addresses = known.unwrap_or_else(|| instance.host.addresses());
-        Target::of(instance, self.check()?, addresses)
+        match &instance.host {
+            Host::Name(_) => Target::of(instance, self.check()?, &self.entry.resolved()?.addresses),
+            host => Target::of(instance, self.check()?, host.addresses()),
+        }
     }
 
     /// Time from one probe's end to the next one's start, before its jitter.
-    pub(super) fn interval(&self) -> Option<Duration> {
-        let hysteresis = self.hysteresis.as_ref()?;
-        let interval = hysteresis.interval();
-        Some(match hysteresis.health() {
+    pub(super) fn interval(&self) -> Duration {
+        let interval = self.hysteresis.interval();
+        match self.hysteresis.health() {
             Health::Starting => interval.min(STARTING_INTERVAL),
             _ => interval,
-        })
+        }
     }
 
     /// Takes a probe's result.
@@ -131,7 +112,7 @@ impl Watched {
             true => Lane::Slow,
             false => Lane::Quick,
         };
-        let hysteresis = self.hysteresis.as_mut()?;
+        let hysteresis = &mut self.hysteresis;
         let was_damped = hysteresis.damped_until().is_some();
         let changed = hysteresis.observe(result.outcome, now);
         let fails_at = hysteresis.fails_at(now).unwrap_or(Moment::MAX);
@@ -141,7 +122,7 @@ impl Watched {
             self.said = result.output.as_str().into();
         }
         let jitter = LEAST_JITTER + rng.f64() * 2.0 * (1.0 - LEAST_JITTER);
-        let mut next = self.interval()?.mul_f64(jitter);
+        let mut next = self.interval().mul_f64(jitter);
         if let Some(until) = damped_until {
             // Then it's known at once.
             next = next.min(until.left_at(now));

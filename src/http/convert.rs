@@ -69,6 +69,10 @@ fn state(member: &Member, registry: &Registry) -> api::InstanceState {
         draining: member.draining,
         held: member.entry.lease.is_held(),
         reason: withdrawn.map(|reason| reason.as_str().to_owned()),
+        resolved: member
+            .entry
+            .resolved()
+            .map(|resolved| resolved.to_api(registry)),
         output: member.output.as_deref().map(str::to_owned),
         expires_at: member.entry.lease.ends().map(|ends| registry.wall(ends)),
         drained_at: member.drained_at.map(|at| registry.wall(at)),

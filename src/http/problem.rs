@@ -134,6 +134,12 @@ impl From<RegisterError> for Problem {
                 "The name is taken by a static zone",
             )
             .field("name"),
+            RegisterError::HostLoop(_) => Self::new(
+                StatusCode::BAD_REQUEST,
+                "host-loop",
+                "The host name leads to no end",
+            )
+            .field("host"),
             RegisterError::Full(_) | RegisterError::TooManyServices(_) => {
                 Self::full("The registry is full")
             }

@@ -3,14 +3,13 @@
 //! A command changes what is durable and may be refused; a note tells what was found
 //! out, and can't.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use super::condition::Condition;
 use super::directory::Directory;
-use super::feed::Verdict;
+use super::feed::{Located, Verdict};
 use super::instance::Instance;
 use super::log::Keys;
 use super::storage::Unavailable;
@@ -82,8 +81,8 @@ pub(super) enum Note {
     Health(Vec<Verdict>),
     /// An instance says something new of itself.
     Report(Arc<Entry>, Report),
-    /// A host name's addresses are known or have changed.
-    Addresses(Arc<Entry>, Arc<[IpAddr]>),
+    /// Host names' addresses are known or have changed.
+    Addresses(Vec<Located>),
 }
 
 impl Command {

@@ -20,6 +20,7 @@ use papaya::HashMap;
 use super::groups::Group;
 use super::index::{Index, Place};
 use super::instance::Transport;
+use super::resolution::Members;
 use super::view::{Entry, Member, ServiceView};
 use crate::name::{InstanceId, ServiceName};
 use crate::time::Moment;
@@ -347,6 +348,26 @@ impl Directory {
     pub(super) fn count(&self, registered: usize, listed: usize) {
         self.registered.store(registered, Ordering::Relaxed);
         self.listed.store(listed, Ordering::Relaxed);
+    }
+}
+
+impl Members for Directory {
+    fn has(&self, service: &str) -> bool {
+        self.slot(service).is_some()
+    }
+
+    fn each(&self, service: &str, id: Option<&str>, show: &mut dyn FnMut(&Entry)) {
+        let Some(view) = self.service(service) else {
+            return;
+        };
+        match id {
+            Some(id) => view.member(id).into_iter().for_each(|member| {
+                if !member.left {
+                    show(&member.entry);
+                }
+            }),
+            None => view.registered().for_each(|member| show(&member.entry)),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! instances.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -30,6 +31,15 @@ pub struct Verdict {
     pub health: Health,
     /// Why, for people.
     pub output: Arc<str>,
+}
+
+/// What a registration's host name stands for.
+#[derive(Clone, Debug)]
+pub struct Located {
+    /// The registration.
+    pub entry: Arc<Entry>,
+    /// Its addresses from now on.
+    pub addresses: Arc<[IpAddr]>,
 }
 
 /// A registration that began.

@@ -31,9 +31,11 @@ pub mod instance;
 mod keeper;
 pub mod lease;
 pub mod log;
+pub mod objections;
 pub mod policy;
 pub mod probes;
 pub mod registration;
+pub mod resolution;
 pub mod state;
 pub mod storage;
 pub mod table;
@@ -50,11 +52,12 @@ use tokio::sync::{mpsc, oneshot};
 use self::command::{Command, Note, Outcome};
 use self::condition::Condition;
 use self::directory::Directory;
-use self::feed::{Feed, Verdict};
+use self::feed::{Feed, Located, Verdict};
 use self::history::History;
 use self::instance::Instance;
 use self::lease::LeaseEnded;
 use self::log::{Keys, StateDir};
+use self::objections::{CollisionTest, Objections};
 use self::policy::Policy;
 use self::storage::{Storage, Unavailable};
 use self::table::{Changed, RegisterError, Registered, Setting, SettingError, Table, TableConfig};
@@ -63,9 +66,6 @@ use self::writer::{QUEUE, Writer};
 use crate::name::{InstanceId, Label, ServiceName};
 use crate::telemetry::Instruments;
 use crate::time::{Clock, Moment};
-
-/// Says of an instance which of its names a static zone holds already, if any.
-pub type CollisionTest = Arc<dyn Fn(&Instance) -> Option<String> + Send + Sync>;
 
 /// The handle of the registry; cheap to clone. The writer ends with the last one.
 #[derive(Clone)]
@@ -90,7 +90,7 @@ impl Registry {
         instruments: Arc<Instruments>,
         clock: Clock,
     ) -> std::io::Result<Self> {
-        Self::start_with(config, None, &[], collides, instruments, clock)
+        Self::start_with(config, None, &[], collides.into(), instruments, clock)
     }
 
     /// Starts the writer, which loads what is in `state` and keeps everything there.
@@ -104,7 +104,7 @@ impl Registry {
         config: TableConfig,
         state: Option<StateDir>,
         networks: &[RangeInclusive<IpAddr>],
-        collides: CollisionTest,
+        objections: Objections,
         instruments: Arc<Instruments>,
         clock: Clock,
     ) -> std::io::Result<Self> {
@@ -129,7 +129,7 @@ impl Registry {
             directory: directory.clone(),
             feed: feed.clone(),
             instruments,
-            collides,
+            objections,
             clock,
             revision,
             storage: storage.clone(),
@@ -335,13 +335,9 @@ impl Registry {
         self.note(Note::Report(entry, report)).await.map(|_| ())
     }
 
-    /// Notes the addresses of a registration's host name; `false` when that is gone.
-    pub async fn set_addresses(
-        &self,
-        entry: Arc<Entry>,
-        addresses: Arc<[IpAddr]>,
-    ) -> Result<bool, Stopped> {
-        self.note(Note::Addresses(entry, addresses)).await
+    /// Notes the addresses of registrations' host names; `false` when one of them is gone.
+    pub async fn set_addresses(&self, located: Vec<Located>) -> Result<bool, Stopped> {
+        self.note(Note::Addresses(located)).await
     }
 
     async fn note(&self, note: Note) -> Result<bool, Stopped> {

@@ -11,6 +11,7 @@ use super::instance::Instance;
 use super::log::StateDir;
 use super::log::record::Record;
 use super::log::tests::{Fault, Faulty, TempDir};
+use super::objections::CollisionTest;
 use super::storage::Unavailable;
 use super::table::TableConfig;
 use crate::api::Registration;
@@ -34,10 +35,16 @@ async fn state(dir: &TempDir, disk: &Faulty) -> StateDir {
 
 async fn start(state: StateDir) -> Registry {
     let config = TableConfig::default();
-    let free = Arc::new(|_: &Instance| None);
+    let free: CollisionTest = Arc::new(|_: &Instance| None);
     let instruments = Arc::new(Instruments::off());
-    let registry =
-        Registry::start_with(config, Some(state), &[], free, instruments, Clock::start());
+    let registry = Registry::start_with(
+        config,
+        Some(state),
+        &[],
+        free.into(),
+        instruments,
+        Clock::start(),
+    );
     let registry = registry.unwrap();
     registry.storage().is_loaded().await.unwrap();
     registry

@@ -231,10 +231,15 @@ fn host(host: Option<&str>, addresses: Option<&[String]>) -> Result<Host, Invali
     }
 }
 
+/// Whether it's an address that a client can connect to.
+pub fn is_dialable(ip: IpAddr) -> bool {
+    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    !(ip.is_unspecified() || ip.is_multicast() || broadcast)
+}
+
 /// Lets through an address that a client can connect to.
 fn dialable(field: &str, ip: IpAddr) -> Result<IpAddr, InvalidField> {
-    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
-    if ip.is_unspecified() || ip.is_multicast() || broadcast {
+    if !is_dialable(ip) {
         return Err(InvalidField::new(
             field,
             format!("{ip} can't be connected to; give the address that clients dial"),

@@ -15,6 +15,7 @@ mod hold;
 mod journal;
 mod limits;
 mod members;
+mod search;
 mod settings;
 
 use std::collections::BTreeSet;
@@ -117,6 +118,9 @@ pub enum RegisterError {
     /// It would be a service too many.
     #[error("the registry knows {0} services, which is its limit (max_services)")]
     TooManyServices(usize),
+    /// Its host name would lead back to itself.
+    #[error("host {0}")]
+    HostLoop(String),
     /// A static zone has the name already.
     #[error(
         "the name {0} is static in the discovery zone, by its zone file or as its name server; \

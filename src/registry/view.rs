@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::check::Health;
@@ -16,6 +16,7 @@ use super::instance::{Host, Instance};
 use super::lease::Lease;
 use super::policy::ServiceSettings;
 use super::probes::Probes;
+use super::resolution::{Resolution, Resolved};
 use crate::name::ServiceName;
 use crate::time::Moment;
 
@@ -32,6 +33,8 @@ pub struct Entry {
     pub registered: Moment,
     /// What the checks found, if it has one.
     pub probes: Option<Box<Probes>>,
+    /// What is known of its host name, once that is looked after.
+    pub resolution: OnceLock<Arc<Resolution>>,
 }
 
 impl Entry {
@@ -48,7 +51,13 @@ impl Entry {
             lease,
             generation,
             registered,
+            resolution: OnceLock::new(),
         }
+    }
+
+    /// What is known of its host name, if it has one that was looked at.
+    pub fn resolved(&self) -> Option<Arc<Resolved>> {
+        self.resolution.get().map(|resolution| resolution.get())
     }
 }
 

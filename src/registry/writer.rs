@@ -14,7 +14,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::CollisionTest;
 use super::check::Health;
 use super::command::{Command, Note, Outcome, Reply};
 use super::directory::{Change, Directory};
@@ -24,6 +23,7 @@ use super::instance::{Host, Instance};
 use super::keeper::Keeper;
 use super::log::record::Known;
 use super::log::{LoadError, StateDir};
+use super::objections::Objections;
 use super::storage::{Storage, Unavailable};
 use super::table::{GuardEvent, RegisterError, Registered, Table};
 use super::view::Entry;
@@ -69,7 +69,7 @@ pub(super) struct Writer {
     pub(super) directory: Arc<Directory>,
     pub(super) feed: Arc<Feed>,
     pub(super) instruments: Arc<Instruments>,
-    pub(super) collides: CollisionTest,
+    pub(super) objections: Objections,
     pub(super) clock: Clock,
     pub(super) revision: u64,
     pub(super) storage: Arc<Storage>,
@@ -146,7 +146,7 @@ impl Writer {
     /// Takes in what is on disk, and shows it.
     fn load(&mut self, state: StateDir) -> Result<(), LoadError> {
         let path = state.path().to_owned();
-        let (table, collides, mut ceiling) = (&mut self.table, &self.collides, 0);
+        let (table, collides, mut ceiling) = (&mut self.table, &self.objections.collides, 0);
         let amend = |known: Known| match known {
             // A static name has come in its way while the server was down.
             Known::Registered(known) if let Some(name) = collides(&known.instance) => {
@@ -204,7 +204,7 @@ impl Writer {
         batch.must_write |= !matches!(
             command,
             Command::Note {
-                note: Note::Health(_) | Note::Addresses(..),
+                note: Note::Health(_) | Note::Addresses(_),
                 ..
             }
         );
@@ -261,9 +261,7 @@ impl Writer {
         batch: &mut Batch,
     ) -> Result<Registered, RegisterError> {
         // Here, so that static names and registered ones can't cross.
-        if let Some(name) = (self.collides)(&instance) {
-            return Err(RegisterError::Collides(name));
-        }
+        self.objections.test(&instance, &self.table)?;
         let registered = self.table.register(instance, replace, now)?;
         let member = &registered.member;
         batch
@@ -280,7 +278,10 @@ impl Writer {
                 self.table.set_health(entry, verdict.health, output) && all
             }),
             Note::Report(entry, report) => self.table.set_report(entry, report.clone()),
-            Note::Addresses(entry, addresses) => self.table.set_addresses(entry, addresses.clone()),
+            Note::Addresses(located) => located.iter().fold(true, |all, located| {
+                let addresses = located.addresses.clone();
+                self.table.set_addresses(&located.entry, addresses) && all
+            }),
         }
     }
 

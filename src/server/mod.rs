@@ -37,6 +37,8 @@ use crate::name::DomainName;
 use crate::registry::Registry;
 use crate::registry::instance::Instance;
 use crate::registry::log::{LoadError, OpenError, StateDir};
+use crate::registry::objections::Objections;
+use crate::registry::resolution::OwnNames;
 use crate::reload::{Reload, Reloads};
 use crate::telemetry::Instruments;
 use crate::time::Clock;
@@ -110,14 +112,13 @@ impl Server {
             dns: dns.iter().map(|sockets| sockets.address).collect(),
             http: local().map_err(ServeError::Start)?,
         };
-        let statics = zones.clone();
         let state = config.data_dir.as_deref();
         let state = state.map(|dir| StateDir::open(dir, config.key_file.as_deref()));
         let registry = Registry::start_with(
             config.table.clone(),
             state.transpose()?,
             &config.reverse_zones.ranges(),
-            Arc::new(move |instance| statics.current().collision(instance)),
+            objections(zones.clone()),
             instruments.clone(),
             Clock::start(),
         )
@@ -177,6 +178,7 @@ impl Server {
         let checks = health::run(
             self.registry.clone(),
             self.config.health.clone(),
+            own_names(self.zones.clone(), self.registry.clone()),
             self.instruments.clone(),
             stop.clone(),
         );
@@ -261,6 +263,23 @@ impl Server {
         threads.spawn_tcp(listeners, service, self.config.workers)?;
         Ok(threads)
     }
+}
+
+/// What speaks against registrations because of the zones.
+fn objections(zones: ZoneStore) -> Objections {
+    let statics = zones.clone();
+    Objections {
+        collides: Arc::new(move |instance| statics.current().collision(instance)),
+        loops: Arc::new(move |instance, members| zones.current().host_loop(instance, members)),
+    }
+}
+
+/// What the zones say of host names.
+fn own_names(zones: ZoneStore, registry: Registry) -> OwnNames {
+    Arc::new(move |host, name| {
+        let zones = zones.current();
+        zones.host_addresses(registry.directory(), registry.now(), host, name)
+    })
 }
 
 /// Explains what `service` answers.

@@ -404,6 +404,11 @@ fn help_names_every_flag_with_its_default() {
         ),
         ("--check-ca", "NAMEBEAT_CHECK_CA", ""),
         ("--trace-checks", "NAMEBEAT_TRACE_CHECKS", ""),
+        (
+            "--resolver",
+            "NAMEBEAT_RESOLVER",
+            "those of /etc/resolv.conf",
+        ),
         ("--trace-queries", "NAMEBEAT_TRACE_QUERIES", "1000"),
         (
             "--allow-unprotected-api",

@@ -37,6 +37,8 @@ fn read(client: &Client, id: &str) -> Value {
     // Leases begin anew.
     instance["last_heartbeat"] = Value::Null;
     instance["state"]["expires_at"] = Value::Null;
+    // What is known of a host name is found out anew.
+    instance["state"]["resolved"] = Value::Null;
     instance
 }
 
