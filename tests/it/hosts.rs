@@ -323,6 +323,21 @@ fn names_of_our_own_zones_are_taken_from_there() {
 }
 
 #[test]
+fn what_is_found_of_a_host_name_is_probed() {
+    let names = NameServer::start();
+    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = backend.local_addr().unwrap().port();
+    let server = server(&names);
+    register(&server, "here", "machine", "127.0.0.1");
+    let mut probed = body("web", "here.machine.svc.internal");
+    probed["port"] = json!(port);
+    probed["health_check"] = json!({"kind": "tcp", "interval": "100ms", "rise": 1});
+    server.register("web-1", probed);
+    becomes(&server, "web", &["A 127.0.0.1"]);
+    assert_eq!(names.questions(), 0);
+}
+
+#[test]
 fn aliases_of_others_into_our_zones_are_taken_from_there() {
     let names = NameServer::start();
     names.set(
