@@ -29,7 +29,7 @@ pub(super) struct DnsArguments {
     /// The discovery zone [default: `zone` of the settings, or svc.internal.]
     #[arg(long, env = "NAMEBEAT_ZONE", value_name = "NAME", value_parser = zone_name)]
     zone: Option<DomainName>,
-    /// Servers to ask, the next one when one doesn't answer [default: the addresses of `dns`]
+    /// Servers to ask, the next one when one doesn't answer [default: the addresses of `dns`, else port 8053 where NAMEBEAT_SERVER is]
     #[arg(long, value_name = "ADDR:PORT", value_delimiter = ',')]
     pub(super) server: Option<Vec<SocketAddr>>,
     /// File of settings that `dns` and `zone` are read from [default: namebeat.toml, when it's there]

@@ -7,10 +7,11 @@ use std::io::{self, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
 use std::path::{Path, PathBuf};
 
-use namebeat::api::{HealthCheck, Object, Registration};
+use namebeat::api::{Object, Registration};
 use namebeat::client::Client;
 
 use super::CommandError;
+use super::check::CheckArguments;
 
 /// Most octets of a label, and so of an id.
 const MAX_LABEL_LEN: usize = 63;
@@ -70,35 +71,6 @@ pub(super) struct InstanceArguments {
     file: Option<PathBuf>,
 }
 
-/// What the server probes. Each of these flags but the first implies it.
-#[derive(Debug, Default, clap::Args)]
-struct CheckArguments {
-    /// Have the server probe the instance
-    #[arg(long)]
-    check: bool,
-    /// http, https, tcp or none [default: by the protocol]
-    #[arg(long, value_name = "KIND")]
-    check_kind: Option<String>,
-    /// Path of a probe over HTTP [default: /health]
-    #[arg(long, value_name = "PATH")]
-    check_endpoint: Option<String>,
-    /// Time between probes [default: 10s]
-    #[arg(long, value_name = "SPAN")]
-    check_interval: Option<String>,
-    /// Longest time that a probe may take [default: 2s]
-    #[arg(long, value_name = "SPAN")]
-    check_timeout: Option<String>,
-    /// Failures in a row until it's failing [default: 3]
-    #[arg(long, value_name = "NUMBER")]
-    check_retries: Option<i64>,
-    /// Successes in a row until it's passing [default: 2]
-    #[arg(long, value_name = "NUMBER")]
-    check_rise: Option<i64>,
-    /// starting, or passing: listed before the first probe [default: starting]
-    #[arg(long, value_name = "HEALTH")]
-    check_initial: Option<String>,
-}
-
 impl InstanceArguments {
     /// The instances that file and flags describe: one, or those of a file with an array.
     pub(super) fn registrations(&self, client: &Client) -> Result<Vec<Registration>, CommandError> {
@@ -112,7 +84,7 @@ impl InstanceArguments {
             ));
         }
         for registration in &mut registrations {
-            self.lay_over(registration);
+            self.lay_over(registration)?;
             fill_in(registration, client)?;
         }
         Ok(registrations)
@@ -130,7 +102,7 @@ impl InstanceArguments {
     }
 
     /// Puts what flags say over what the file does.
-    fn lay_over(&self, registration: &mut Registration) {
+    fn lay_over(&self, registration: &mut Registration) -> Result<(), CommandError> {
         over(&mut registration.id, &self.id);
         over(&mut registration.name, &self.name);
         over(&mut registration.version, &self.version);
@@ -153,29 +125,12 @@ impl InstanceArguments {
         if let Some(lease) = &self.lease {
             registration.lease = Some(Some(lease.clone()).filter(|lease| lease != "none"));
         }
-        self.check.lay_over(&mut registration.health_check);
-    }
-}
-
-impl CheckArguments {
-    /// Puts what flags say over what the file does; without a flag nothing changes.
-    fn lay_over(&self, check: &mut Option<HealthCheck>) {
-        let mut fields = check.clone().unwrap_or_default();
-        let texts = over(&mut fields.kind, &self.check_kind)
-            | over(&mut fields.endpoint, &self.check_endpoint)
-            | over(&mut fields.interval, &self.check_interval)
-            | over(&mut fields.timeout, &self.check_timeout)
-            | over(&mut fields.initial, &self.check_initial);
-        let numbers = over(&mut fields.retries, &self.check_retries)
-            | over(&mut fields.rise, &self.check_rise);
-        if self.check || texts || numbers {
-            *check = Some(fields);
-        }
+        self.check.lay_over(&mut registration.health_check)
     }
 }
 
 /// Puts a flag over a field; says whether it was given.
-fn over<T: Clone>(field: &mut Option<T>, flag: &Option<T>) -> bool {
+pub(super) fn over<T: Clone>(field: &mut Option<T>, flag: &Option<T>) -> bool {
     if flag.is_some() {
         field.clone_from(flag);
     }
@@ -338,25 +293,20 @@ mod tests {
             lease: Some(Some("1m".to_owned())),
             ..Registration::default()
         };
-        let flags = InstanceArguments {
+        let mut flags = InstanceArguments {
             address: vec!["10.0.0.2".to_owned()],
             lease: Some("none".to_owned()),
-            check: CheckArguments {
-                check_rise: Some(1),
-                ..CheckArguments::default()
-            },
             ..InstanceArguments::default()
         };
-        InstanceArguments::default().lay_over(&mut registration);
+        flags.check.check = true;
+        let none = InstanceArguments::default();
+        none.lay_over(&mut registration).unwrap();
         assert_eq!(registration.host.as_deref(), Some("10.0.0.1"));
         assert!(registration.health_check.is_none());
-        flags.lay_over(&mut registration);
+        flags.lay_over(&mut registration).unwrap();
         assert_eq!(registration.host, None);
         assert_eq!(registration.addresses, Some(vec!["10.0.0.2".to_owned()]));
         assert_eq!(registration.lease, Some(None));
-        assert_eq!(
-            registration.health_check.and_then(|check| check.rise),
-            Some(1)
-        );
+        assert!(registration.health_check.is_some());
     }
 }

@@ -2,6 +2,7 @@
 
 mod api_server;
 mod ask;
+mod check;
 mod check_config;
 mod check_zone;
 mod doctor;

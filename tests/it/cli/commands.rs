@@ -73,7 +73,7 @@ fn masked(text: &str) -> String {
 fn an_instance_from_its_registration_to_its_end() {
     let commands = Commands::new();
     let flags = "--name web --id web-1 --host 10.0.0.1 --port 8080 --lease 1h";
-    let more = "--version 1.4.2 --tag env=prod --metadata owner=a=b --named-port metrics=9100 --locality eu --weight 512 --priority 5 --check --check-interval 1h --check-initial passing";
+    let more = "--version 1.4.2 --tag env=prod --metadata owner=a=b --named-port metrics=9100 --locality eu --weight 512 --priority 5 --check --check-interval 1h --check-field expected_status=200 --check-initial passing";
     let registered = commands.json(&format!("register {flags} {more}"));
     let instance = &registered["instance"];
     for (field, expected) in [
@@ -89,6 +89,7 @@ fn an_instance_from_its_registration_to_its_end() {
         assert_eq!(instance[field], expected, "{field}");
     }
     let check = &instance["health_check"];
+    assert_eq!(check["expected_status"], "200");
     assert_eq!(
         (&check["interval"], &check["initial"]),
         (&json!("1h"), &json!("passing"))
@@ -279,6 +280,11 @@ fn what_goes_wrong_is_one_line_and_an_exit_code() {
             "register --name web --port 1 --lease soon",
             2,
             &["lease", "soon"],
+        ),
+        (
+            "register --name web --port 1 --check-field x=1",
+            2,
+            &["--check-field: unknown field `x`"],
         ),
         ("instances nope", 3, &["no instance of service \"nope\""]),
         ("instances --version 1 nope", 3, &["nope"]),
