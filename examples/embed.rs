@@ -1,4 +1,4 @@
-//! The namebeat server inside another program: register without HTTP, ask its own DNS, stop.
+//! The namebeat server inside another program: register without HTTP, look up by DNS, stop.
 //!
 //! ```text
 //! cargo run --example embed -- [ID] [NAME]
@@ -6,25 +6,19 @@
 //! ```
 //!
 //! It takes free ports on loopback, so it runs beside anything. It prints the addresses in
-//! use, then the SRV record and the address that DNS answers with, and ends.
+//! use, then the endpoint that DNS answers with, and ends.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use hickory_proto::op::{Message, MessageType, OpCode, Query};
-use hickory_proto::rr::{Name, RecordType};
 use namebeat::api::Registration;
+use namebeat::client::Discovery;
 use namebeat::config::Config;
 use namebeat::registry::instance::Instance;
 use namebeat::server::Server;
 use namebeat::telemetry::Instruments;
-use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
-
-/// Longest wait for DNS.
-const DNS_TIMEOUT: Duration = Duration::from_secs(3);
 
 type Error = Box<dyn std::error::Error>;
 
@@ -53,7 +47,7 @@ async fn run() -> Result<(), Error> {
         workers: 1,
         ..Config::default()
     };
-    let zone = config.zone.clone();
+    let zone = config.zone.to_string();
     // Sockets are bound here; what can't be had is said before anything runs.
     let server = Server::bind(config, Arc::new(Instruments::off()))?;
     println!("{}", server.addresses());
@@ -79,32 +73,13 @@ async fn run() -> Result<(), Error> {
         result?;
     }
 
-    // Registered is visible: this query can't come too early.
-    let question = Name::from_ascii(format!("{name}.{zone}"))?;
-    let answer = ask(dns, &question).await?;
-    for record in answer.answers.iter().chain(&answer.additionals) {
-        println!("{record}");
-    }
-    if answer.answers.is_empty() {
-        return Err(format!("nobody is listed at {question}").into());
+    // Registered is visible: this lookup can't come too early.
+    let discovery = Discovery::builder().server(dns).zone(zone).build()?;
+    for endpoint in &*discovery.resolve(name).await? {
+        println!("{} at {}", endpoint.target(), endpoint.address());
     }
 
     stop.cancel();
     running.await??;
     Ok(())
-}
-
-/// Asks `dns` for SRV records over UDP, once: it's in this process.
-async fn ask(dns: SocketAddr, name: &Name) -> Result<Message, Error> {
-    let mut query = Message::new(fastrand::u16(..), MessageType::Query, OpCode::Query);
-    query.add_query(Query::query(name.clone(), RecordType::SRV));
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    socket.connect(dns).await?;
-    socket.send(&query.to_vec()?).await?;
-    let mut response = [0; 512];
-    let received = tokio::time::timeout(DNS_TIMEOUT, socket.recv(&mut response));
-    let len = received
-        .await
-        .map_err(|_| format!("no answer from {dns} within {DNS_TIMEOUT:?}"))??;
-    Ok(Message::from_vec(&response[..len])?)
 }

@@ -38,8 +38,9 @@
 //! # Features
 //!
 //! `server` is all of this but [`client`]; `client` alone is for programs that find
-//! services and register themselves, and brings no server with it. Both are on unless
-//! they're turned off, and the program `namebeat` needs both.
+//! services and register themselves, and brings no server with it. `reqwest`, `tonic` and
+//! `tower` fit that into these. All are on unless they're turned off, and the program
+//! `namebeat` needs the first two.
 //!
 //! # What is absent
 //!

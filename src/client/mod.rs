@@ -13,6 +13,9 @@
 //! when one fails. [`Registration`] registers an instance and keeps it registered. [`Client`] has a method for each call of the HTTP API, and goes to the next server
 //! when one is away. [`Watch`] tells changes as they come.
 //!
+//! The features `reqwest`, `tower` and `tonic` fit discovery into these: a resolver and
+//! requests that go on to another endpoint, a `Discover`, and a channel.
+//!
 //! Nothing of the server is used here but [`api`](crate::api), the types on the wire.
 //! Nothing global is set: whoever wants spans and metrics sets up their own `tracing`
 //! and OpenTelemetry.
@@ -20,10 +23,18 @@
 mod backoff;
 mod balance;
 mod calls;
+#[cfg(any(feature = "tonic", feature = "tower"))]
+mod changes;
 mod discovery;
 mod dns;
 mod endpoint;
 mod error;
+#[cfg(feature = "reqwest")]
+mod for_reqwest;
+#[cfg(feature = "tonic")]
+mod for_tonic;
+#[cfg(feature = "tower")]
+mod for_tower;
 mod http;
 mod pool;
 mod registration;
@@ -40,6 +51,10 @@ pub use self::discovery::{
 };
 pub use self::endpoint::{Endpoint, Outcome, Picked};
 pub use self::error::{ClientError, Failure, InvalidServer, Refusal};
+#[cfg(feature = "reqwest")]
+pub use self::for_reqwest::Resolver;
+#[cfg(feature = "tower")]
+pub use self::for_tower::Changes;
 pub use self::http::Client;
 pub use self::pool::{CallError, Pool};
 pub use self::registration::{Registration, RegistrationBuilder, RegistrationState, Status};

@@ -19,7 +19,7 @@ const ATTEMPTS: usize = 3;
 /// let discovery = Discovery::builder().server("127.0.0.1:8053".parse()?).build()?;
 /// let pool = discovery.pool("web", LeastLoaded);
 /// // Tries another endpoint at once when one fails.
-/// pool.call(async |endpoint| send(endpoint.address()).await).await?;
+/// pool.call(|endpoint| send(endpoint.address())).await?;
 /// // Or by hand:
 /// let endpoint = pool.pick().await?;
 /// match send(endpoint.address()).await {
@@ -70,6 +70,12 @@ impl<B: Balancer> Pool<B> {
         self
     }
 
+    /// How many endpoints a request is tried at.
+    #[cfg(feature = "reqwest")]
+    pub(super) fn most_attempts(&self) -> usize {
+        self.attempts
+    }
+
     /// Picks an endpoint for a request; hold it until that is over, and report how it went.
     pub async fn pick(&self) -> Result<Picked, ResolveError> {
         self.pick_for(None, &[]).await
@@ -100,23 +106,23 @@ impl<B: Balancer> Pool<B> {
     ///
     /// Each is reported, so that one that fails is kept away from for a while. Only for
     /// requests that may be made twice.
-    pub async fn call<T, E>(
+    pub async fn call<T, E, F: Future<Output = Result<T, E>>>(
         &self,
-        request: impl AsyncFnMut(&Endpoint) -> Result<T, E>,
+        request: impl FnMut(Endpoint) -> F,
     ) -> Result<T, CallError<E>> {
         self.call_for(None, request).await
     }
 
     /// The same for a request about `key`.
-    pub async fn call_for<T, E>(
+    pub async fn call_for<T, E, F: Future<Output = Result<T, E>>>(
         &self,
         key: Option<&[u8]>,
-        mut request: impl AsyncFnMut(&Endpoint) -> Result<T, E>,
+        mut request: impl FnMut(Endpoint) -> F,
     ) -> Result<T, CallError<E>> {
         let mut tried: Vec<SocketAddr> = Vec::new();
         loop {
             let endpoint = self.pick_for(key, &tried).await?;
-            match request(&endpoint).await {
+            match request(endpoint.clone()).await {
                 Ok(answer) => {
                     endpoint.report(Outcome::Ok);
                     return Ok(answer);

@@ -2,5 +2,8 @@
 
 mod calls;
 mod discovery;
+mod failover;
 mod faults;
+mod fits;
 mod registration;
+mod resolvers;

@@ -75,37 +75,90 @@ fn listed(server: &TestServer) -> usize {
         .len()
 }
 
-#[test]
-fn provider_and_consumer() {
-    let server = TestServer::with(namebeat::config::Settings {
+/// A server whose answers are kept for a second.
+fn server() -> TestServer {
+    TestServer::with(namebeat::config::Settings {
         ttl: Some("1s".parse().unwrap()),
         ..Default::default()
-    });
-    let providers = ["web-1", "web-2"].map(|id| Provider::start(&server, id));
-    eventually("both are listed", || (listed(&server) == 2).then_some(()));
+    })
+}
+
+/// Three providers, of which one is killed on the way and two leave at the end.
+#[test]
+fn provider_and_consumer() {
+    let server = server();
+    let mut providers =
+        Vec::from(["web-1", "web-2", "web-3"].map(|id| Provider::start(&server, id)));
+    eventually("all are listed", || (listed(&server) == 3).then_some(()));
     let dns = server.dns().to_string();
-    let consume = || {
-        example("consumer", &["_http._tcp.web.svc.internal.", &dns])
-            .output()
-            .unwrap()
-    };
-    let output = consume();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success() && text.contains("web-"),
-        "{output:?}"
-    );
+    let mut consumer = example("consumer", &["web", &dns, "40"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(consumer.stdout.take().unwrap()).lines();
+    let mut text = String::new();
+    for line in lines.by_ref().take(10) {
+        text += &format!("{}\n", line.unwrap());
+    }
+    // Dropped, it's killed: nobody is told.
+    drop(providers.pop());
+    for line in lines {
+        text += &format!("{}\n", line.unwrap());
+    }
+    let output = consumer.wait_with_output().unwrap();
+    assert!(output.status.success(), "{text} {output:?}");
+    assert!(text.contains("40: web-"), "{text}");
+    for id in ["web-1", "web-2", "web-3"] {
+        assert!(text.contains(&format!("{id} answered ")), "{text}");
+    }
     for provider in providers {
         assert!(provider.interrupt());
     }
-    assert_eq!(listed(&server), 0);
-    let output = consume();
+    // The one that was killed goes when its lease, or its check, says so.
+    eventually("nobody is listed", || (listed(&server) == 0).then_some(()));
+    let output = example("consumer", &["_http._tcp.web.svc.internal.", &dns])
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert_eq!(
-        String::from_utf8_lossy(&output.stderr).lines().count(),
-        1,
-        "{output:?}"
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(errors.lines().count(), 1, "{output:?}");
+    assert!(errors.contains("nobody is listed"), "{errors}");
+}
+
+#[test]
+fn reqwest_finds_a_service_by_its_name() {
+    let server = server();
+    let providers = ["web-1", "web-2", "web-3"].map(|id| Provider::start(&server, id));
+    eventually("all are listed", || (listed(&server) == 3).then_some(()));
+    let dns = server.dns().to_string();
+    let output = example("reqwest_client", &["http://web.svc.internal/", &dns])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.starts_with("by the resolver: web-"), "{text}");
+    for id in ["web-1", "web-2", "web-3"] {
+        let line = format!("by the pool: {id}\n");
+        assert_eq!(text.matches(&line).count(), 2, "{text}");
+    }
+    drop(providers);
+}
+
+#[test]
+fn tonic_follows_a_service() {
+    let server = server();
+    let http = format!("http://{}", server.addresses.http);
+    let output = example("tonic_client", &[&http, &server.dns().to_string()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        text.contains("one left") && text.contains("one came"),
+        "{text}"
     );
+    assert_eq!(text.matches(": Serving").count(), 30, "{text}");
 }
 
 #[test]

@@ -27,6 +27,7 @@ const ZONE: &str = "svc.internal.";
 #[must_use = "nothing is set up before `build`"]
 pub struct DiscoveryBuilder {
     servers: Vec<SocketAddr>,
+    resolvers: Vec<SocketAddr>,
     zone: String,
     timeout: Duration,
     max_stale: Duration,
@@ -40,6 +41,7 @@ impl Default for DiscoveryBuilder {
     fn default() -> Self {
         Self {
             servers: Vec::new(),
+            resolvers: Vec::new(),
             zone: ZONE.to_owned(),
             timeout: Duration::from_millis(500),
             max_stale: Duration::from_secs(3600),
@@ -71,6 +73,12 @@ impl DiscoveryBuilder {
     /// resolvers are asked.
     pub fn server(mut self, server: SocketAddr) -> Self {
         self.servers.push(server);
+        self
+    }
+
+    /// Asks this resolver in the place of the system's; may be called again for others.
+    pub fn resolver(mut self, resolver: SocketAddr) -> Self {
+        self.resolvers.push(resolver);
         self
     }
 
@@ -140,10 +148,13 @@ impl DiscoveryBuilder {
         let meter = self
             .meter
             .unwrap_or_else(|| opentelemetry::global::meter("namebeat"));
-        // Without the file it's the resolver of this machine, as the C library has it.
-        let text = std::fs::read_to_string(RESOLV_CONF).unwrap_or_default();
-        let system = resolv_conf::parse(&text);
-        let system = Dns::new(system, true, self.timeout, clock, &meter);
+        let mut resolvers = self.resolvers;
+        if resolvers.is_empty() {
+            // Without the file it's the resolver of this machine, as the C library has it.
+            let text = std::fs::read_to_string(RESOLV_CONF).unwrap_or_default();
+            resolvers = resolv_conf::parse(&text);
+        }
+        let system = Dns::new(resolvers, true, self.timeout, clock, &meter);
         let straight = (!self.servers.is_empty())
             .then(|| Dns::new(self.servers, false, self.timeout, clock, &meter));
         Ok(Discovery(Arc::new(Shared {
