@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Benchmark of the API: registrations and heartbeats beside a bare axum handler, a
 restart with many instances, many watchers, many leases that end at once, and a large
-service that changes.
+service that changes, and many checks.
 
 Both servers run on the same CPUs and are asked in turns by wrk on another one. What
 counts is a ratio in one run, taken round by round. README.md in this directory says
@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+from api_checks import checks
 from api_load import LUA, ROOT, Server, bare_program, namebeat, wrk
 from api_scale import expiry, instances, watchers, wide
 
@@ -55,7 +56,8 @@ def rates(options, directory):
     return missed
 
 
-SCENARIOS = {"rates": rates, "instances": instances, "watchers": watchers, "expiry": expiry, "wide": wide}
+SCENARIOS = {"rates": rates, "instances": instances, "watchers": watchers, "expiry": expiry, "wide": wide,
+             "checks": checks}
 
 
 def main():
@@ -67,6 +69,8 @@ def main():
     parser.add_argument("--instances", type=int, default=1_000_000)
     parser.add_argument("--watchers", type=int, default=10_000)
     parser.add_argument("--expiring", type=int, default=100_000)
+    parser.add_argument("--checks", type=int, default=20_000)
+    parser.add_argument("--check-seconds", type=int, default=30)
     parser.add_argument("--server-cpus", default="0")
     parser.add_argument("--load-cpus", default="1")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a budget is missed")

@@ -1,6 +1,7 @@
 //! The whole program and a collector: what is counted and traced of real work.
 
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{TcpListener, UdpSocket};
 
 use hickory_proto::rr::RecordType::{A, SRV, TXT};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -138,6 +139,49 @@ fn metrics_spans_and_logs_of_real_work() {
         .iter()
         .find(|log| format!("{log:?}").contains("drained by an operator"));
     assert_eq!(log.expect("no log").trace_id, http.trace_id);
+}
+
+/// The trace of a probe goes on in whoever is probed; without `--trace-checks` there is none.
+#[test]
+fn a_probe_hands_on_its_trace() {
+    for (flags, is_traced) in [(&["--trace-checks"][..], true), (&[], false)] {
+        let collector = Collector::start();
+        let endpoint = collector.endpoint();
+        let server = Program::serve(flags, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let body = json!({
+            "name": "web", "host": "127.0.0.1", "port": listener.local_addr().unwrap().port(),
+            "health_check": {"interval": "100ms"},
+        });
+        server.register("web-1", body);
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 2048];
+        let len = stream.read(&mut request).unwrap();
+        let request = String::from_utf8_lossy(&request[..len]).into_owned();
+        stream
+            .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+            .unwrap();
+        let parent = request
+            .lines()
+            .find_map(|line| line.strip_prefix("traceparent: "));
+        assert_eq!(parent.is_some(), is_traced, "{request}");
+        drop((stream, listener));
+        assert_eq!(server.stop("TERM").0, Some(0));
+        let received = collector.received();
+        let mut spans = received.spans.iter();
+        let hex = |octets: &[u8]| -> String { octets.iter().map(|o| format!("{o:02x}")).collect() };
+        let found = spans.find(|span| {
+            let is_it = |parent: &str| parent.contains(&hex(&span.span_id));
+            span.name == "probe http" && parent.is_some_and(is_it)
+        });
+        assert_eq!(found.is_some(), is_traced);
+        if let (Some(span), Some(parent)) = (found, parent) {
+            let trace = hex(&span.trace_id);
+            assert!(parent.starts_with(&format!("00-{trace}-")), "{parent}");
+            let attributes = attributes(&span.attributes);
+            assert_eq!(attributes["namebeat.check.output"], "204 No Content");
+        }
+    }
 }
 
 /// A collector that is gone, or that never answers, changes nothing for DNS.
