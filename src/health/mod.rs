@@ -6,8 +6,8 @@
 //!
 //! One task schedules everything. An instance is never probed twice at once: its
 //! next probe is due an interval after the last one ended, a little earlier or
-//! later at random, so that what registered together isn't probed together. While
-//! the state is in doubt the interval is shorter, while an instance is starting at
+//! later at random, and the first one at any time within it, so that what registered
+//! or was loaded together isn't probed together. While the state is in doubt the interval is shorter, while an instance is starting at
 //! most a second.
 //!
 //! Who wins over whom: an instance is listed when neither its check nor its own last
@@ -222,7 +222,8 @@ impl Scheduler {
             self.watched.remove(&id);
             return;
         };
-        let delay = watched.interval().mul_f64(self.rng.f64() / 10.0);
+        let delay = watched.first_within(self.registry.now());
+        let delay = delay.mul_f64(self.rng.f64());
         self.watched.insert(id.clone(), watched);
         self.schedule(&(id, self.epoch), delay);
     }
@@ -322,6 +323,7 @@ impl Scheduler {
         let passed = result.outcome != Outcome::Failed;
         let judged = watched.judge(&result, took, now, &mut rng);
         self.instruments.probed(kind, passed, took);
+        tracing::debug!(id = %key.0, kind, passed, ?took, output = result.output, "probed");
         let Some(judged) = judged else {
             return;
         };

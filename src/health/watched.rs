@@ -17,6 +17,9 @@ use crate::time::Moment;
 /// Longest time between two probes of an instance that is starting.
 const STARTING_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long after it registered first an instance is new.
+const NEW: Duration = Duration::from_secs(10);
+
 /// An instance with something to be done regularly.
 pub(super) struct Watched {
     /// Its registration.
@@ -100,6 +103,15 @@ impl Watched {
         }
     }
 
+    /// Time within which the first probe is made, at random. One that is new is soon
+    /// to be known; of one that was there before there's no hurry.
+    pub(super) fn first_within(&self, now: Moment) -> Duration {
+        match now < self.entry.registered.after(NEW) {
+            true => self.interval().min(STARTING_INTERVAL),
+            false => self.interval(),
+        }
+    }
+
     /// Takes a probe's result.
     pub(super) fn judge(
         &mut self,
@@ -112,6 +124,7 @@ impl Watched {
             true => Lane::Slow,
             false => Lane::Quick,
         };
+        let was_starting = self.hysteresis.health() == Health::Starting;
         let hysteresis = &mut self.hysteresis;
         let was_damped = hysteresis.damped_until().is_some();
         let changed = hysteresis.observe(result.outcome, now);
@@ -123,6 +136,10 @@ impl Watched {
         }
         let jitter = LEAST_JITTER + rng.f64() * 2.0 * (1.0 - LEAST_JITTER);
         let mut next = self.interval().mul_f64(jitter);
+        if was_starting && changed.is_some() {
+            // What started together goes apart from here on.
+            next = next.mul_f64(rng.f64());
+        }
         if let Some(until) = damped_until {
             // Then it's known at once.
             next = next.min(until.left_at(now));

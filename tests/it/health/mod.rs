@@ -288,3 +288,39 @@ fn an_instance_says_how_it_is() {
     assert_eq!(say(json!({"status": "passing"})), 200);
     assert!(listed(&server));
 }
+
+/// The worst word counts, whoever has it, and neither side takes back the other's.
+#[test]
+fn the_worst_of_check_and_report_counts() {
+    let (server, backend) = (TestServer::start(), Backend::start());
+    backend.register(
+        &server,
+        json!({"interval": "100ms", "retries": 1, "rise": 1}),
+    );
+    eventually("it's listed", || listed(&server).then_some(()));
+    let say = |status: &str| {
+        let body = json!({ "status": status }).to_string();
+        let path = "/v1/instances/web-1/heartbeat";
+        assert_eq!(server.http("POST", path, &body).status, 200);
+    };
+    let probed = || {
+        let before = backend.requests();
+        eventually("two more probes", || {
+            (backend.requests() > before + 1).then_some(())
+        });
+    };
+    // It says that it fails: probes that pass don't list it.
+    say("failing");
+    probed();
+    assert!(!listed(&server));
+    say("warning");
+    assert!(listed(&server), "a warning is listed");
+    // Its check fails: its own word doesn't list it.
+    backend.status.store(500, Ordering::SeqCst);
+    eventually("it's withdrawn", || (!listed(&server)).then_some(()));
+    say("passing");
+    probed();
+    assert!(!listed(&server));
+    backend.status.store(200, Ordering::SeqCst);
+    eventually("it's back", || listed(&server).then_some(()));
+}
