@@ -21,7 +21,7 @@ use crate::api::explain::{BoundTtl, ExplainedInstance, ExplainedProbe, Explanati
 use crate::name::DomainName;
 use crate::registry::Registry;
 use crate::registry::policy::WhenNoneHealthy;
-use crate::registry::view::{Member, ServiceView, Withdrawn};
+use crate::registry::view::{Member, ReportedStatus, ServiceView, Withdrawn};
 use crate::time::{Moment, TimeSpan};
 
 /// Most instances that are told of.
@@ -257,11 +257,10 @@ impl Asked<'_> {
     fn reason(&self, member: &Member, reason: &str) -> String {
         let said = match reason {
             "failing" | "starting" => {
-                let report = member
-                    .report
-                    .as_ref()
-                    .and_then(|report| report.note.as_deref());
-                report.or(member.output.as_deref())
+                let report = member.report.as_ref();
+                let failing = report.filter(|report| report.status == ReportedStatus::Failing);
+                let note = failing.and_then(|report| report.note.as_deref());
+                note.or(member.output.as_deref())
             }
             _ => None,
         };

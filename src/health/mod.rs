@@ -38,7 +38,7 @@ use self::hosts::{Hosts, Named};
 pub use self::probe::TlsError;
 use self::probe::{Outcome, ProbeResult, Prober};
 use self::queue::{Lane, Queue, Ready, Room};
-use self::watched::{Watched, is_same};
+use self::watched::Watched;
 use crate::name::InstanceId;
 use crate::registry::check::networks::CheckNetworks;
 use crate::registry::feed::{Began, Verdict};
@@ -185,13 +185,18 @@ impl Scheduler {
     /// that what waits is bounded by the number of instances.
     fn forget_void(&mut self) {
         // Each watch has a probe at most.
-        if self.due.len() > 2 * self.watched.len() + 1024 {
-            let watched = &self.watched;
-            self.due.retain(|Reverse((_, epoch, id))| {
-                watched
-                    .get(id)
-                    .is_some_and(|watched| watched.epoch == *epoch)
-            });
+        let most = 2 * self.watched.len() + 1024;
+        let watched = &self.watched;
+        let stands = |id: &InstanceId, epoch: u64| {
+            let watched = watched.get(id);
+            watched.is_some_and(|watched| watched.epoch == epoch)
+        };
+        if self.due.len() > most {
+            self.due
+                .retain(|Reverse((_, epoch, id))| stands(id, *epoch));
+        }
+        if self.queue.len() > most {
+            self.queue.retain(|(id, epoch)| stands(id, *epoch));
         }
     }
 
@@ -210,7 +215,9 @@ impl Scheduler {
             return;
         };
         if let Some(watched) = self.watched.get_mut(&id)
-            && is_same(&watched.entry.instance, &entry.instance)
+            // One that was gone in between is another, and begins anew.
+            && watched.entry.registered == entry.registered
+            && watched.entry.instance.is_checked_like(&entry.instance)
         {
             // What was found out while it registered again was for the former
             // registration, and is told once more.
@@ -275,6 +282,10 @@ impl Scheduler {
             .and_then(|watched| Some((watched.target()?, watched.entry.instance.check.clone()?)));
         let Some((to, check)) = found else {
             self.queue.end(target, lane);
+            // Its host name has lost its address.
+            if self.watch(&job).is_some() {
+                self.schedule(&job, UNKNOWN_HOST);
+            }
             return;
         };
         let prober = self.prober.clone();
@@ -287,6 +298,9 @@ impl Scheduler {
             let result = prober.probe(&to, &check).await;
             (result, started.elapsed())
         });
+        if let Some(watched) = self.watch(&job) {
+            watched.set_running(task.clone());
+        }
         let started = Started {
             key: job,
             target,

@@ -31,7 +31,7 @@ use self::tls::TlsClients;
 pub use self::tls::TlsError;
 use super::HealthConfig;
 use crate::registry::check::networks::CheckNetworks;
-use crate::registry::check::{Check, CheckKind, CheckPort};
+use crate::registry::check::{Check, CheckKind};
 use crate::registry::instance::{Host, Instance};
 use crate::telemetry::ProbeSpan;
 use crate::time::TimeSpan;
@@ -100,12 +100,8 @@ pub(super) struct Target {
 
 impl Target {
     /// What is probed of an instance whose addresses are these: of several, the first.
-    pub(super) fn of(instance: &Instance, check: &Check, addresses: &[IpAddr]) -> Option<Self> {
-        let port = match &check.port {
-            None => instance.port,
-            Some(CheckPort::Number(port)) => *port,
-            Some(CheckPort::Named(name)) => instance.port_named(name.as_str())?,
-        };
+    pub(super) fn of(instance: &Instance, addresses: &[IpAddr]) -> Option<Self> {
+        let port = instance.check_port()?;
         let name = match &instance.host {
             Host::Name(name) => Some(name.to_string().trim_end_matches('.').into()),
             Host::Address(_) | Host::Addresses(_) => None,

@@ -8,8 +8,9 @@
 //!
 //! Pure. Probes run in the order in which they fell due, but for two rules that
 //! keep the slow ones from delaying the others: those whose last probe took its whole
-//! time have at most half of the room, in all and at each target; and at most so many
-//! run at one target, whose others wait aside meanwhile.
+//! time, or of which nothing is known yet, have at most half of the room, in all and
+//! at each target, and an eighth for themselves; and at most so many run at one
+//! target, whose others wait aside meanwhile.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -36,9 +37,9 @@ pub(super) struct Queue<J> {
 /// How fast a probe is expected to end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Lane {
-    /// Its last one did before its time was over, or there was none.
+    /// Its last one did before its time was over.
     Quick,
-    /// It didn't.
+    /// It didn't, or there was none.
     Slow,
 }
 
@@ -60,8 +61,13 @@ struct Running([usize; 2]);
 impl Running {
     /// Whether one more may run where `limit` may in all.
     fn has_room(self, lane: Lane, limit: usize) -> bool {
-        let slow = self.0[Lane::Slow as usize];
-        self.0.iter().sum::<usize>() < limit && (lane == Lane::Quick || slow < limit.div_ceil(2))
+        let own = match lane {
+            // A room for one is everybody's.
+            Lane::Quick if limit == 1 => 1,
+            Lane::Quick => limit - limit.div_ceil(8),
+            Lane::Slow => limit.div_ceil(2),
+        };
+        self.0.iter().sum::<usize>() < limit && self.0[lane as usize] < own
     }
 }
 
@@ -95,6 +101,21 @@ impl<J> Queue<J> {
     /// How many run.
     pub(super) fn running(&self) -> usize {
         self.running.0.iter().sum()
+    }
+
+    /// Drops those that wait and aren't `wanted` any more.
+    pub(super) fn retain(&mut self, wanted: impl Fn(&J) -> bool) {
+        let mut dropped = 0;
+        let aside = self
+            .targets
+            .values_mut()
+            .flat_map(|target| &mut target.lanes);
+        for lane in self.lanes.iter_mut().chain(aside) {
+            let before = lane.len();
+            lane.retain(|ready| wanted(&ready.job));
+            dropped += before - lane.len();
+        }
+        self.waiting -= dropped;
     }
 
     /// Adds a probe that is due.
@@ -181,11 +202,20 @@ mod tests {
         let started: Vec<usize> = std::iter::from_fn(|| queue.start())
             .map(|r| r.job)
             .collect();
-        assert_eq!(started, [0, 1, 2, 3, 1000], "4 at the one, and the other's");
-        assert_eq!(queue.len(), 996);
+        assert_eq!(
+            started,
+            [0, 1, 2, 1000],
+            "3 of 4 at the one, and the other's"
+        );
+        assert_eq!(queue.len(), 997);
         queue.end(target(1), Lane::Quick);
-        assert_eq!(queue.start().map(|ready| ready.job), Some(4));
+        assert_eq!(queue.start().map(|ready| ready.job), Some(3));
         assert!(queue.start().is_none());
+        // One that is slow has a place at that target, too.
+        queue.push(ready(1, Lane::Slow, 2000));
+        assert_eq!(queue.start().map(|ready| ready.job), Some(2000));
+        queue.retain(|job| *job < 10);
+        assert_eq!(queue.len(), 6);
     }
 
     #[test]
@@ -202,6 +232,20 @@ mod tests {
             queue.push(ready(job as u8, Lane::Quick, job));
         }
         assert_eq!(std::iter::from_fn(|| queue.start()).count(), 4);
+    }
+
+    #[test]
+    fn quick_ones_leave_slow_ones_a_place() {
+        let mut queue = Queue::new(Room {
+            total: 8,
+            per_target: 8,
+        });
+        for job in 0..100 {
+            queue.push(ready(job as u8, Lane::Quick, job));
+        }
+        assert_eq!(std::iter::from_fn(|| queue.start()).count(), 7);
+        queue.push(ready(1, Lane::Slow, 100));
+        assert_eq!(queue.start().map(|ready| ready.job), Some(100));
     }
 
     proptest! {

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::AbortHandle;
+
 use super::hysteresis::{Hysteresis, LEAST_JITTER};
 use super::probe::{Outcome, ProbeResult, Target};
 use super::queue::Lane;
 use crate::name::ServiceName;
 use crate::registry::check::{Check, Health};
 use crate::registry::feed::Verdict;
-use crate::registry::instance::{Host, Instance};
+use crate::registry::instance::Host;
 use crate::registry::probes::LastProbe;
 use crate::registry::view::Entry;
 use crate::time::Moment;
@@ -28,6 +30,8 @@ pub(super) struct Watched {
     pub(super) epoch: u64,
     /// How fast its next probe is expected to end.
     pub(super) lane: Lane,
+    /// Its probe, while one is under way.
+    running: Option<AbortHandle>,
     hysteresis: Hysteresis,
     /// What the check said when it last changed its mind.
     said: Arc<str>,
@@ -54,7 +58,8 @@ impl Watched {
         Some(Self {
             hysteresis: Hysteresis::new(check, health),
             epoch,
-            lane: Lane::Quick,
+            lane: Lane::Slow,
+            running: None,
             said: "as found before".into(),
             entry,
         })
@@ -63,13 +68,9 @@ impl Watched {
     /// Goes on with a later registration of the same, which the registry takes to be
     /// of `health`; says what it's to be told, if that isn't so.
     pub(super) fn go_on(&mut self, entry: &Arc<Entry>, health: Health) -> Option<Verdict> {
-        if let (Some(former), Some(probes)) = (&self.entry.probes, &entry.probes) {
-            probes.continue_from(former);
-        }
         self.entry = entry.clone();
         let judged = self.hysteresis.health();
-        let in_doubt = entry.probes.as_ref()?.fails_at() != Moment::MAX;
-        (judged != health || in_doubt).then(|| self.verdict(judged))
+        (judged != health).then(|| self.verdict(judged))
     }
 
     fn verdict(&self, health: Health) -> Verdict {
@@ -78,6 +79,11 @@ impl Watched {
             health,
             output: self.said.clone(),
         }
+    }
+
+    /// Notes that a probe of it is under way.
+    pub(super) fn set_running(&mut self, probe: AbortHandle) {
+        self.running = Some(probe);
     }
 
     /// Its check.
@@ -89,8 +95,8 @@ impl Watched {
     pub(super) fn target(&self) -> Option<Target> {
         let instance = &self.entry.instance;
         match &instance.host {
-            Host::Name(_) => Target::of(instance, self.check()?, &self.entry.resolved()?.addresses),
-            host => Target::of(instance, self.check()?, host.addresses()),
+            Host::Name(_) => Target::of(instance, &self.entry.resolved()?.addresses),
+            host => Target::of(instance, host.addresses()),
         }
     }
 
@@ -171,10 +177,12 @@ impl Watched {
     }
 }
 
-/// Whether the same thing is checked in the same place.
-pub(super) fn is_same(known: &Instance, new: &Instance) -> bool {
-    known.host == new.host
-        && known.port == new.port
-        && known.ports == new.ports
-        && known.check == new.check
+impl Drop for Watched {
+    /// What is under way for it is for nobody, and would be a second probe of whatever
+    /// takes its place.
+    fn drop(&mut self) {
+        if let Some(probe) = &self.running {
+            probe.abort();
+        }
+    }
 }

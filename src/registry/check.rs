@@ -97,6 +97,26 @@ impl Check {
         }))
     }
 
+    /// Whether it's the same but for who registered it.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let Self {
+            kind,
+            port,
+            interval,
+            doubt_interval,
+            timeout,
+            retries,
+            rise,
+            initially_passing,
+            registrant: _,
+        } = self;
+        *kind == other.kind
+            && *port == other.port
+            && (*interval, *doubt_interval) == (other.interval, other.doubt_interval)
+            && (*timeout, *retries, *rise) == (other.timeout, other.retries, other.rise)
+            && *initially_passing == other.initially_passing
+    }
+
     /// Time between probes in doubt that goes with an interval, unless one is given.
     pub(super) fn default_doubt(interval: Duration) -> Duration {
         // In whole milliseconds, as it's written.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::check::Check;
+use super::check::{Check, CheckPort};
 use crate::name::{DomainName, InstanceId, Label, MAX_LABEL_LEN, ServiceName};
 
 /// One running copy of a service, as it registered.
@@ -58,6 +58,29 @@ impl Instance {
         share(&mut self.metadata, &other.metadata);
         share(&mut self.locality, &other.locality);
         share(&mut self.check, &other.check);
+    }
+
+    /// The port that its check is to probe; none without a check.
+    pub fn check_port(&self) -> Option<u16> {
+        match &self.check.as_ref()?.port {
+            None => Some(self.port),
+            Some(CheckPort::Number(port)) => Some(*port),
+            Some(CheckPort::Named(name)) => self.port_named(name.as_str()),
+        }
+    }
+
+    /// Whether the same thing is checked in the same place, so that what was found of
+    /// one goes for the other; whoever registered it.
+    pub fn is_checked_like(&self, other: &Self) -> bool {
+        let same_check = match (&self.check, &other.check) {
+            (None, None) => true,
+            (Some(one), Some(other)) => one.is_like(other),
+            _ => false,
+        };
+        self.host == other.host
+            && self.port == other.port
+            && self.check_port() == other.check_port()
+            && same_check
     }
 
     /// The port by the name `name`, or the main one when that is the protocol's name.

@@ -1,9 +1,10 @@
-//! What the checks found of one registration: written by them after each probe, read
+//! What the checks found of one registration, or of several in a row of what is checked
+//! in the same place: written by them after each probe, read
 //! by whoever answers or explains. Nothing of it is durable, and no probe that
 //! changes nothing costs the registry a command.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::instance::Instance;
@@ -40,9 +41,9 @@ pub struct LastProbe {
 
 impl Probes {
     /// For an instance with a check; `None` for others.
-    pub(super) fn of(instance: &Instance) -> Option<Box<Self>> {
+    pub(super) fn of(instance: &Instance) -> Option<Arc<Self>> {
         instance.check.as_ref()?;
-        Some(Box::new(Self {
+        Some(Arc::new(Self {
             fails_at: AtomicU64::new(Moment::MAX.as_nanos()),
             last: Mutex::new(None),
         }))
@@ -68,12 +69,6 @@ impl Probes {
     /// Notes a probe.
     pub(crate) fn note(&self, probe: LastProbe) {
         *self.lock() = Some(probe);
-    }
-
-    /// Takes over what an earlier registration of the same check had.
-    pub(crate) fn continue_from(&self, former: &Self) {
-        self.set_fails_at(former.fails_at());
-        *self.lock() = former.last();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<LastProbe>> {

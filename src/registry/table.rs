@@ -210,7 +210,7 @@ impl Table {
             let known = former.instance();
             known.host == instance.host && known.port == instance.port
         });
-        let same_check = unmoved.filter(|known| known.instance().check == instance.check);
+        let same_check = unmoved.filter(|known| known.instance().is_checked_like(&instance));
         let health = match (&instance.check, same_check) {
             (_, Some(former)) => former.health,
             (Some(check), None) if !check.initially_passing => Health::Starting,
@@ -222,16 +222,20 @@ impl Table {
         };
         let lease = Lease::grant(instance.term, now);
         let registered = former.map_or(now, |former| former.entry.registered);
+        let id = instance.id.clone();
+        let mut entry = Entry::new(instance, lease, self.generation, registered);
+        if let Some(former) = same_check {
+            entry.probes.clone_from(&former.entry.probes);
+        }
         Member {
             addresses,
             health,
             output: same_check.and_then(|former| former.output.clone()),
             report: None,
-            draining: self.set_drained(&instance.id, false)
-                || former.is_some_and(|former| former.draining),
+            draining: self.set_drained(&id, false) || former.is_some_and(|former| former.draining),
             left: false,
             drained_at: former.and_then(|former| former.drained_at),
-            entry: Arc::new(Entry::new(instance, lease, self.generation, registered)),
+            entry: Arc::new(entry),
         }
     }
 
@@ -283,8 +287,11 @@ impl Table {
     /// Notes what a check says; a result for an older registration is dropped.
     pub fn set_health(&mut self, entry: &Entry, health: Health, output: Arc<str>) -> bool {
         self.amend(entry, |member| {
+            // What it said last is for the health that it has.
+            if member.health != health || member.output.is_none() {
+                member.output = Some(output);
+            }
             member.health = health;
-            member.output = Some(output);
         })
     }
 

@@ -32,7 +32,7 @@ pub struct Entry {
     /// When the id was first registered without a gap since.
     pub registered: Moment,
     /// What the checks found, if it has one.
-    pub probes: Option<Box<Probes>>,
+    pub probes: Option<Arc<Probes>>,
     /// What is known of its host name, once that is looked after.
     pub resolution: OnceLock<Arc<Resolution>>,
 }

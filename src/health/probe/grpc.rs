@@ -1,6 +1,7 @@
 //! A question of gRPC's health checking protocol, `grpc.health.v1.Health/Check`.
 
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Code, Request};
@@ -15,6 +16,9 @@ use crate::registry::check::Tls;
 
 /// What the probe says of itself.
 const USER_AGENT: &str = concat!("namebeat-check/", env!("CARGO_PKG_VERSION"));
+
+/// Most octets of a connection that are read: a response, and what HTTP/2 has around it.
+const MAX_STREAM_LEN: u64 = 2 * MAX_RESPONSE_LEN as u64;
 
 /// Asks after `service`; only one that serves passes.
 pub(super) async fn probe(
@@ -75,9 +79,11 @@ async fn connect(target: &Target, tls: Option<(&Tls, &TlsClients)>) -> Result<Ch
 /// A channel over this connection.
 async fn once<S>(endpoint: Endpoint, stream: S) -> Result<Channel, tonic::transport::Error>
 where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let mut stream = Some(stream);
+    // The codec bounds a message, this all of them.
+    let (read, write) = tokio::io::split(stream);
+    let mut stream = Some(tokio::io::join(read.take(MAX_STREAM_LEN), write));
     endpoint
         .connect_with_connector(service_fn(move |_: Uri| {
             let stream = stream.take().map(TokioIo::new);

@@ -40,7 +40,8 @@ pub enum TlsError {
 /// What TLS connections are made with.
 #[derive(Clone, Debug)]
 pub(super) struct TlsClients {
-    verifying: Arc<ClientConfig>,
+    /// Why nothing can be verified, where the system has no certificates to do it with.
+    verifying: Result<Arc<ClientConfig>, Arc<str>>,
     trusting: Arc<ClientConfig>,
 }
 
@@ -58,11 +59,14 @@ impl TlsClients {
     pub(super) fn new(ca: Option<&Path>) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let roots = ca.map_or(Ok(Vec::new()), certificates)?;
-        let verifier: Arc<dyn ServerCertVerifier> =
-            Arc::new(Verifier::new_with_extra_roots(roots, provider.clone())?);
+        let verifying = match Verifier::new_with_extra_roots(roots, provider.clone()) {
+            Ok(verifier) => Ok(config(Arc::new(verifier), provider.clone())?),
+            // That's for those checks to tell that want it.
+            Err(error) => Err(format!("no certificate can be verified here: {error}").into()),
+        };
         let trusting = Arc::new(Trusting(provider.clone()));
         Ok(Self {
-            verifying: config(verifier, provider.clone())?,
+            verifying,
             trusting: config(trusting, provider)?,
         })
     }
@@ -80,7 +84,7 @@ impl TlsClients {
             None => ServerName::IpAddress(target.address.ip().into()),
         };
         let config = match tls.verify {
-            true => &self.verifying,
+            true => self.verifying.as_ref().map_err(|why| why.to_string())?,
             false => &self.trusting,
         };
         let mut config = ClientConfig::clone(config);

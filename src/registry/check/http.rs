@@ -5,6 +5,9 @@
 //! or how long it is.
 
 use std::collections::BTreeMap;
+use std::str::FromStr as _;
+
+use hyper::http::uri::PathAndQuery;
 
 use super::{StatusRanges, Tls};
 use crate::api;
@@ -21,7 +24,7 @@ const MAX_HEADERS: usize = 16;
 /// Most octets of all headers' names and values together.
 const MAX_HEADERS_LEN: usize = 2048;
 /// Methods that ask and don't change.
-const METHODS: [&str; 4] = ["GET", "HEAD", "OPTIONS", "POST"];
+const METHODS: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
 /// Headers that would hand over credentials.
 const CREDENTIALS: [&str; 4] = [
     "authorization",
@@ -54,7 +57,7 @@ pub struct HttpCheck {
     pub tls: Option<Tls>,
     /// Path and query.
     pub path: Box<str>,
-    /// `GET`, `HEAD`, `OPTIONS` or `POST`, without a body.
+    /// `GET`, `HEAD` or `OPTIONS`.
     pub method: Box<str>,
     /// Names, lower case and each once, and values.
     pub headers: Headers,
@@ -86,7 +89,7 @@ impl HttpCheck {
         tls: Option<Tls>,
     ) -> Result<Self, InvalidField> {
         let plain = Self::plain(DEFAULT_ENDPOINT, tls);
-        Ok(Self {
+        let http = Self {
             path: from.endpoint.take().map_or(Ok(plain.path), endpoint)?,
             method: from.method.take().map_or(Ok(plain.method), method)?,
             headers: headers(from.headers.take().unwrap_or_default())?,
@@ -94,7 +97,14 @@ impl HttpCheck {
             warning: statuses("warning_status", &mut from.warning_status, plain.warning)?,
             body: from.expected_body.take().map(body).transpose()?,
             tls: plain.tls,
-        })
+        };
+        if http.body.is_some() && *http.method == *"HEAD" {
+            return Err(InvalidField::new(
+                "health_check.expected_body",
+                "is given, but a response to HEAD has no body; ask with GET",
+            ));
+        }
+        Ok(http)
     }
 
     /// Gives back the fields that it took.
@@ -115,15 +125,14 @@ impl HttpCheck {
 
 fn endpoint(text: String) -> Result<Box<str>, InvalidField> {
     // What would end the request line or leave the path can't be in it.
-    let clean = text
-        .bytes()
-        .all(|b| (0x21..=0x7e).contains(&b) && b != b'#');
+    let clean =
+        PathAndQuery::from_str(&text).is_ok_and(|path| path.as_str() == text) && text.is_ascii();
     if !text.starts_with('/') || text.starts_with("//") || !clean || text.len() > MAX_ENDPOINT_LEN {
         return Err(InvalidField::new(
             "health_check.endpoint",
             format!(
-                "{text:?} is no path; write one that begins with a single \"/\", in printable \
-                 ASCII without \"#\", of at most {MAX_ENDPOINT_LEN} octets"
+                "{text:?} is no path; write one that begins with a single \"/\", in the ASCII that \
+                 a URL may have, without \"#\", of at most {MAX_ENDPOINT_LEN} octets"
             ),
         ));
     }

@@ -39,7 +39,7 @@ pub enum CheckKind {
     },
     /// A datagram, and one that comes back.
     Udp {
-        /// The datagram.
+        /// The datagram; never empty.
         send: Box<[u8]>,
         /// Must be in the answer; when empty, any answer passes.
         expect: Box<[u8]>,
@@ -135,7 +135,10 @@ impl CheckKind {
 
     fn udp(from: &mut api::HealthCheck) -> Result<Self, InvalidField> {
         let send = from.send.take();
-        if send.is_none() {
+        if send
+            .as_deref()
+            .is_none_or(|send| send.is_empty() || send == HEX)
+        {
             return Err(InvalidField::new(
                 "health_check.send",
                 "is missing; a check of kind \"udp\" needs something to send that is answered",
@@ -161,7 +164,9 @@ impl CheckKind {
             .next()
             .and_then(|name| DomainName::parse(name, Some(&DomainName::root())).ok());
         let rtype = words.next().unwrap_or("A").to_ascii_uppercase();
-        let is_type = RecordType::from_str(&rtype).is_ok();
+        let rtype_code = RecordType::from_str(&rtype).map(u16::from);
+        // What no record of an answer has (RFC 6895 §3.1), and OPT.
+        let is_type = rtype_code.is_ok_and(|code| code != 41 && !(128..256).contains(&code));
         let Some(name) = name.filter(|_| is_type && words.next().is_none()) else {
             return Err(wrong(format!(
                 "{text:?} is no question; write a name and a type, such as \"health.example. A\""

@@ -37,7 +37,7 @@ const ANY: [&str; 2] = ["0.0.0.0/0", "::/0"];
 
 /// What is never probed: link-local addresses, the others at which clouds serve
 /// metadata, and those that no host has.
-const NEVER: [&str; 11] = [
+const NEVER: [&str; 16] = [
     "169.254.0.0/16",
     "fe80::/10",
     "100.100.100.200",
@@ -45,6 +45,11 @@ const NEVER: [&str; 11] = [
     "192.0.0.192",
     "fd00:ec2::254",
     "fd20:ce::254",
+    "fd00:ec2::23",
+    "fd00:a9fe:a9fe::1",
+    "fd00:42::42",
+    "fd00:c1::a9fe:a9fe",
+    "fd00:100::100:200",
     "0.0.0.0/8",
     "224.0.0.0/3",
     "ff00::/8",
@@ -204,7 +209,8 @@ impl CheckNetworks {
             return Ok(());
         };
         let mut is_own = matches!(instance.host, Host::Name(_));
-        for address in instance.host.addresses() {
+        // Of several, the first one is probed.
+        if let Some(address) = instance.host.addresses().first() {
             if self.permit(*address, None).is_err() {
                 is_own = true;
                 self.permit(*address, registrant).map_err(|forbidden| {
@@ -267,12 +273,13 @@ fn parsed(texts: &[&str]) -> Vec<Network> {
 }
 
 /// The IPv4 address that an IPv6 one stands for: mapped ([RFC 4291] §2.5.5.2),
-/// compatible (§2.5.5.1), translated ([RFC 6052] §2.1) or by 6to4 ([RFC 3056] §2).
-/// Others are themselves.
+/// compatible (§2.5.5.1), translated ([RFC 6052] §2.1, [RFC 8215]) or by 6to4
+/// ([RFC 3056] §2). Others are themselves.
 ///
 /// [RFC 3056]: https://www.rfc-editor.org/rfc/rfc3056
 /// [RFC 4291]: https://www.rfc-editor.org/rfc/rfc4291
 /// [RFC 6052]: https://www.rfc-editor.org/rfc/rfc6052
+/// [RFC 8215]: https://www.rfc-editor.org/rfc/rfc8215
 fn carried(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address.to_canonical() else {
         return address.to_canonical();
@@ -281,7 +288,9 @@ fn carried(address: IpAddr) -> IpAddr {
     let low = Ipv4Addr::from_bits(bits as u32);
     match v6.segments() {
         [0, 0, 0, 0, 0, 0, ..] if v6 != Ipv6Addr::LOCALHOST && !v6.is_unspecified() => low.into(),
-        [0x64, 0xff9b, 0, 0, 0, 0, ..] => low.into(),
+        // In the local prefix, where the address stands depends on who translates; the
+        // end is usual.
+        [0x64, 0xff9b, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 1, ..] => low.into(),
         [0x2002, ..] => Ipv4Addr::from_bits((bits >> 80) as u32).into(),
         _ => v6.into(),
     }

@@ -122,6 +122,8 @@ impl<'a> StoredKind<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::api::HealthCheck;
 
@@ -149,7 +151,7 @@ mod tests {
             (r#"{"port": "admin", "rise": 9}"#, Protocol::Http, false),
             (r#"{"port": 81}"#, Protocol::Tcp, false),
             (
-                r#"{"method": "HEAD", "headers": {"Host": "a.example"}, "expected_status": "200,301-302",
+                r#"{"method": "OPTIONS", "headers": {"Host": "a.example"}, "expected_status": "200,301-302",
                     "warning_status": "500", "expected_body": "fine"}"#,
                 Protocol::Http,
                 false,
@@ -187,6 +189,54 @@ mod tests {
             let read: StoredCheck<'_> = postcard::from_bytes(&octets).unwrap();
             let ports = [("admin".parse().unwrap(), 9000)];
             assert_eq!(read.restore(protocol, &ports).unwrap(), check, "{json}");
+        }
+    }
+
+    /// A field that may be there, with one of these values.
+    fn field(
+        name: &'static str,
+        values: &'static [&'static str],
+    ) -> impl Strategy<Value = Option<(String, serde_json::Value)>> {
+        let read = |text: &&str| serde_json::from_str(text).unwrap();
+        let value =
+            prop::sample::select(values).prop_map(move |text| (name.to_owned(), read(&text)));
+        prop::option::of(value)
+    }
+
+    proptest! {
+        /// Whatever is taken can be loaded again, as it was.
+        #[test]
+        fn what_is_taken_can_be_loaded(
+            protocol in prop::sample::select(&["http", "https", "grpc", "tcp", "udp"][..]),
+            fields in [
+                (&["\"http\"", "\"https\"", "\"grpc\"", "\"tcp\"", "\"udp\"", "\"dns\""][..], "kind"),
+                (&["80", "\"admin\""], "port"),
+                (&["\"/a?b=c\"", "\"/\""], "endpoint"),
+                (&["\"HEAD\"", "\"GET\""], "method"),
+                (&["{}", "{\"Host\": \"a\", \"x\": \"\"}"], "headers"),
+                (&["\"100-599\"", "\"200 , 201\""], "expected_status"),
+                (&["\"\\u0000\"", "\"x\""], "expected_body"),
+                (&["\"\"", "\"a.B\""], "service"),
+                (&["true", "false"], "tls"),
+                (&["true", "false"], "tls_verify"),
+                (&["\"A.example.\"", "\"a\""], "tls_server_name"),
+                (&["\"\"", "\"hex:\"", "\"hex:ff\"", "\"hex:6865783a\"", "\"x\""], "send"),
+                (&["\"\"", "\"hex:00\"", "\"x\""], "expect"),
+                (&["\"a.example\"", "\"A.example. srv\"", "\". NS\"", "\"a TYPE65280\""], "query"),
+                (&["\"100ms\"", "\"1h\"", "\"7s\"", "\"9999ms\""], "interval"),
+                (&["\"100ms\"", "\"3s\""], "doubt_interval"),
+                (&["\"passing\"", "\"starting\""], "initial"),
+            ].map(|(values, name)| field(name, values)),
+        ) {
+            let json = serde_json::Value::Object(fields.into_iter().flatten().collect());
+            let protocol = Protocol::named(protocol).unwrap();
+            let ports = [("admin".parse().unwrap(), 9000)];
+            let from = serde_json::from_value(json).unwrap();
+            if let Ok(Some(check)) = Check::from_api(from, protocol, &ports) {
+                let octets = postcard::to_extend(&StoredCheck::of(&check), Vec::new()).unwrap();
+                let read: StoredCheck<'_> = postcard::from_bytes(&octets).unwrap();
+                prop_assert_eq!(read.restore(protocol, &ports).unwrap(), check);
+            }
         }
     }
 }

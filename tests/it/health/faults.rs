@@ -263,9 +263,9 @@ fn a_probe_to_a_forbidden_network_is_refused_at_registration() {
     // Without a probe it's no matter, and near ones are allowed.
     assert_eq!(put("8.8.8.8", json!({"kind": "none"})).0, 201);
     assert_eq!(put("10.0.0.1", json!({})).0, 200);
-    // Each of several addresses counts.
+    // Of several addresses, the first one is probed.
     let body = json!({
-        "name": "web", "addresses": ["10.0.0.1", "2001:db8::1"], "port": 80, "health_check": {},
+        "name": "web", "addresses": ["2001:db8::1", "10.0.0.1"], "port": 80, "health_check": {},
     });
     let answer = server.http("PUT", "/v1/instances/web-1", &body.to_string());
     assert_eq!(answer.status, 422);
@@ -319,6 +319,16 @@ fn fields_of_a_check_are_refused_by_name() {
             "health_check.endpoint is given, but a check of kind \"tcp\"",
         ),
         (json!({"kind": "udp"}), "health_check.send is missing"),
+        (
+            json!({"kind": "udp", "send": "hex:"}),
+            "health_check.send is missing",
+        ),
+        (json!({"kind": "dns", "query": "a. ANY"}), "is no question"),
+        (json!({"endpoint": "/<x>"}), "is no path"),
+        (
+            json!({"method": "HEAD", "expected_body": "x"}),
+            "a response to HEAD has no body",
+        ),
         (json!({"kind": "dns"}), "health_check.query is missing"),
         (
             json!({"kind": "dns", "query": "a b c"}),
@@ -338,7 +348,7 @@ fn fields_of_a_check_are_refused_by_name() {
         ),
         (
             json!({"method": "DELETE"}),
-            "allowed are GET, HEAD, OPTIONS, POST",
+            "allowed are GET, HEAD, OPTIONS",
         ),
         (
             json!({"headers": {"Authorization": "x"}}),
