@@ -210,14 +210,13 @@ impl CheckNetworks {
         };
         let mut is_own = matches!(instance.host, Host::Name(_));
         // Of several, the first one is probed.
-        if let Some(address) = instance.host.addresses().first() {
-            if self.permit(*address, None).is_err() {
-                is_own = true;
-                self.permit(*address, registrant).map_err(|forbidden| {
-                    let detail = format!("asks for probes that aren't sent: {forbidden}");
-                    InvalidField::new("health_check", detail)
-                })?;
-            }
+        let probed = instance.host.addresses().first();
+        if let Some(address) = probed.filter(|address| self.permit(**address, None).is_err()) {
+            is_own = true;
+            self.permit(*address, registrant).map_err(|forbidden| {
+                let detail = format!("asks for probes that aren't sent: {forbidden}");
+                InvalidField::new("health_check", detail)
+            })?;
         }
         if let Some(registrant) =
             registrant.filter(|own| is_own && self.permit(*own, None).is_err())
