@@ -24,7 +24,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use self::check::tolerated_check;
 pub use self::check::{HealthCheck, PortReference};
-use crate::time::TimeSpan;
+use crate::time::{TimeSpan, rfc3339};
 
 /// Body of `PUT /v1/instances/{id}` and, alone or in an array, of `POST /v1/instances`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -172,8 +172,10 @@ pub struct Instance {
     )]
     pub health_check: Option<HealthCheck>,
     /// When this id was first registered without a gap since.
+    #[serde(serialize_with = "rfc3339::serialize")]
     pub registration_time: DateTime<Utc>,
     /// When the lease was last renewed; the registration counts as a renewal.
+    #[serde(serialize_with = "rfc3339::serialize")]
     pub last_heartbeat: DateTime<Utc>,
     /// What the server knows of it now.
     pub state: InstanceState,
@@ -207,10 +209,18 @@ pub struct InstanceState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
     /// End of the lease; left out when it needs no heartbeat.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        serialize_with = "rfc3339::option::serialize",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub expires_at: Option<DateTime<Utc>>,
     /// From then on no cache holds it any more; only while draining.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        serialize_with = "rfc3339::option::serialize",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub drained_at: Option<DateTime<Utc>>,
 }
 
@@ -220,6 +230,7 @@ pub struct Lease {
     /// The term.
     pub term: TimeSpan,
     /// When it ends unless it's renewed.
+    #[serde(serialize_with = "rfc3339::serialize")]
     pub expires_at: DateTime<Utc>,
 }
 
@@ -287,6 +298,7 @@ pub struct HeartbeatsAnswer {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Drained {
     /// From then on no cache that honours TTLs holds the instance.
+    #[serde(serialize_with = "rfc3339::serialize")]
     pub drained_at: DateTime<Utc>,
 }
 
@@ -345,6 +357,7 @@ pub struct Readiness {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct StorageUnwritable {
     /// Since when.
+    #[serde(serialize_with = "rfc3339::serialize")]
     pub since: DateTime<Utc>,
     /// What the system said last.
     pub error: String,
@@ -356,6 +369,7 @@ pub struct ZonesInUse {
     /// How many, the discovery zone included.
     pub count: usize,
     /// When their files were read.
+    #[serde(serialize_with = "rfc3339::serialize")]
     pub loaded_at: DateTime<Utc>,
     /// Why what the files say now isn't in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -366,6 +380,7 @@ pub struct ZonesInUse {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ReloadFailure {
     /// When it was tried.
+    #[serde(serialize_with = "rfc3339::serialize")]
     pub at: DateTime<Utc>,
     /// What is wrong, with file, line and column where that applies.
     pub error: String,

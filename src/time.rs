@@ -4,6 +4,8 @@
 //! (transports, the writer's loop, probes) own a [`Clock`] and read it. Wall
 //! time is for showing only, so setting the machine's clock moves no lease.
 
+pub mod rfc3339;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -84,19 +86,22 @@ impl Clock {
     }
 
     /// The time of day of a moment, by the machine's clock as it's set now.
-    ///
-    /// Reckoned from the start, so that a moment is always shown the same; a clock
-    /// that was set meanwhile moves it by the whole seconds it was off.
+    pub fn wall(&self, moment: Moment) -> DateTime<Utc> {
+        self.time_of_day().of(moment)
+    }
+
+    /// The time of day of any moment, by the machine's clock as it's set now: the clocks
+    /// are read once for all.
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place that reads the clocks"
     )]
-    pub fn wall(&self, moment: Moment) -> DateTime<Utc> {
+    pub fn time_of_day(&self) -> TimeOfDay {
         let set = Utc::now() - self.reckoned(self.now());
-        let shown = self.reckoned(moment);
-        shown
-            .checked_add_signed(TimeDelta::seconds(set.num_seconds()))
-            .unwrap_or(shown)
+        TimeOfDay {
+            clock: *self,
+            set: TimeDelta::seconds(set.num_seconds()),
+        }
     }
 
     /// The moment of a time of day, as the machine's clock was set at the start; the
@@ -117,6 +122,24 @@ impl Clock {
         self.wall_start
             .checked_add_signed(TimeDelta::nanoseconds(passed.unwrap_or(i64::MAX)))
             .unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+}
+
+/// How moments are shown.
+///
+/// Reckoned from the clock's start, so that a moment is always shown the same; a clock
+/// that was set meanwhile moves it by the whole seconds it was off.
+#[derive(Clone, Copy, Debug)]
+pub struct TimeOfDay {
+    clock: Clock,
+    set: TimeDelta,
+}
+
+impl TimeOfDay {
+    /// The time of day of a moment.
+    pub fn of(&self, moment: Moment) -> DateTime<Utc> {
+        let shown = self.clock.reckoned(moment);
+        shown.checked_add_signed(self.set).unwrap_or(shown)
     }
 }
 

@@ -173,7 +173,7 @@ impl Asked<'_> {
             resolved: member
                 .entry
                 .resolved()
-                .map(|resolved| resolved.to_api(registry)),
+                .map(|resolved| resolved.to_api(&registry.time_of_day())),
             port: instance.port,
             weight: instance.weight,
             priority: instance.priority,

@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::json::{RawBody, Segment, read, read_object, respond};
+use super::json::{RawBody, Segment, UpTo, read, read_object, respond};
 use super::problem::Problem;
-use super::{Api, convert};
+use super::{Api, convert, shown};
 use crate::api;
 use crate::name::InstanceId;
 use crate::registry::instance::Instance;
@@ -61,7 +61,41 @@ pub(super) async fn create(
         let result = register(&api, items, false, registrant).await?.pop();
         return created(&api, result.ok_or(Unavailable::Stopped)??);
     }
-    let items: Vec<&RawValue> = refused_counts(&api, read(&body))?;
+    let (ids, items) = match read_many(&body) {
+        Some(items) => items,
+        None => read_each(&api, &body)?,
+    };
+    let results = register(&api, items, false, registrant).await?;
+    let now = convert::Now::of(&api.registry);
+    let results: Vec<_> = ids
+        .iter()
+        .zip(&results)
+        .map(|(id, result)| shown::ItemResult::of(id, result, now))
+        .collect();
+    Ok(respond(StatusCode::OK, &results))
+}
+
+/// Ids as they were sent, and what was sent with them.
+type Items = (
+    Vec<serde_json::Value>,
+    Vec<Result<api::Registration, Problem>>,
+);
+
+/// Reads an array of registrations in one go; `None` when one of them can't be read, or
+/// when they're too many.
+fn read_many(body: &[u8]) -> Option<Items> {
+    let items: UpTo<MAX_ITEMS, api::Object<api::Registration>> =
+        serde_json::from_slice(body).ok()?;
+    let items = items.0.into_iter().map(|api::Object(item)| {
+        let id: serde_json::Value = item.id.clone().into();
+        (id, Ok(item))
+    });
+    Some(items.unzip())
+}
+
+/// Reads an array of registrations one by one.
+fn read_each(api: &Api, body: &[u8]) -> Result<Items, Problem> {
+    let items: Vec<&RawValue> = refused_counts(api, read(body))?;
     if items.len() > MAX_ITEMS {
         let title = "Too many registrations in one call";
         let detail = format!(
@@ -70,31 +104,11 @@ pub(super) async fn create(
         );
         let status = StatusCode::PAYLOAD_TOO_LARGE;
         return refused_counts(
-            &api,
+            api,
             Err(Problem::new(status, "too-many", title).detail(detail)),
         );
     }
-    let (ids, items): (Vec<_>, Vec<_>) = items.into_iter().map(item).unzip();
-    let results = register(&api, items, false, registrant).await?;
-    let results: Vec<_> = ids
-        .into_iter()
-        .zip(results)
-        .map(|(id, result)| match result {
-            Ok(registered) => api::ItemResult {
-                id,
-                status: StatusCode::CREATED.as_u16(),
-                registered: Some(describe(&api, &registered)),
-                problem: None,
-            },
-            Err(problem) => api::ItemResult {
-                id,
-                status: problem.status().as_u16(),
-                registered: None,
-                problem: Some(problem.to_api()),
-            },
-        })
-        .collect();
-    Ok(respond(StatusCode::OK, &results))
+    Ok(items.into_iter().map(item).unzip())
 }
 
 /// The id of one item of an array, as it was sent, and its registration.
@@ -122,6 +136,35 @@ type Registrant = Option<Extension<ConnectInfo<SocketAddr>>>;
 fn address(registrant: &Registrant) -> Option<IpAddr> {
     let known = registrant.as_ref();
     known.map(|Extension(ConnectInfo(client))| client.ip())
+}
+
+impl<'a> shown::ItemResult<'a> {
+    /// What became of the item with that id.
+    fn of(
+        id: &'a serde_json::Value,
+        result: &'a Result<Registered, Problem>,
+        now: convert::Now,
+    ) -> Self {
+        match result {
+            Ok(registered) => {
+                let shown::Registered { instance, lease } = describe(registered, now);
+                Self {
+                    id,
+                    status: StatusCode::CREATED.as_u16(),
+                    instance: Some(instance),
+                    lease: Some(lease),
+                    problem: None,
+                }
+            }
+            Err(problem) => Self {
+                id,
+                status: problem.status().as_u16(),
+                instance: None,
+                lease: None,
+                problem: Some(problem.to_api()),
+            },
+        }
+    }
 }
 
 type ItemResults = Vec<Result<Registered, Problem>>;
@@ -183,7 +226,7 @@ fn created(api: &Api, registered: Registered) -> Result<Response, Problem> {
     } else {
         StatusCode::CREATED
     };
-    let body = describe(api, &registered);
+    let body = describe(&registered, convert::Now::of(&api.registry));
     let place = format!("/v1/instances/{}", body.instance.id);
     let mut response = respond(status, &body);
     // An id is a label, which any header can hold.
@@ -193,10 +236,10 @@ fn created(api: &Api, registered: Registered) -> Result<Response, Problem> {
     Ok(response)
 }
 
-fn describe(api: &Api, registered: &Registered) -> api::Registered {
-    api::Registered {
-        instance: convert::instance(&registered.member, &api.registry),
-        lease: convert::lease(&registered.member.entry.lease, &api.registry),
+fn describe(registered: &Registered, now: convert::Now) -> shown::Registered<'_> {
+    shown::Registered {
+        instance: convert::instance(&registered.member, now),
+        lease: convert::lease(&registered.member.entry.lease, now),
     }
 }
 
@@ -215,7 +258,7 @@ pub(super) async fn read_one(
         .ok_or_else(|| Problem::unknown_instance(id.as_str()))?;
     Ok(respond(
         StatusCode::OK,
-        &convert::instance(&member, &api.registry),
+        &convert::instance(&member, convert::Now::of(&api.registry)),
     ))
 }
 
@@ -238,7 +281,7 @@ pub(super) async fn heartbeat(
     if let Some(report) = report {
         api.registry.set_report(entry.clone(), report).await?;
     }
-    let lease = convert::lease(&entry.lease, &api.registry);
+    let lease = convert::lease(&entry.lease, convert::Now::of(&api.registry));
     Ok(respond(StatusCode::OK, &api::Renewed { lease }))
 }
 
@@ -305,7 +348,7 @@ pub(super) async fn resume(
     tracing::info!(%id, "resumed by an operator");
     Ok(respond(
         StatusCode::OK,
-        &convert::instance(&member, &api.registry),
+        &convert::instance(&member, convert::Now::of(&api.registry)),
     ))
 }
 

@@ -1,5 +1,7 @@
 //! JSON bodies in and out, with errors that name the field.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody as _};
@@ -9,8 +11,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::MAX_BODY_LEN;
 use super::problem::Problem;
@@ -86,7 +88,18 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segment
 }
 
 /// Reads JSON text as a `T`.
+///
+/// What is as it should be is read in one go. Of what isn't, it's then found out where:
+/// following the path to each field costs as much as reading it.
 pub(super) fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Problem> {
+    match serde_json::from_slice(body) {
+        Ok(value) => Ok(value),
+        Err(_) => read_with_path(body),
+    }
+}
+
+/// The same, with an error that says where in the text it is.
+fn read_with_path<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Problem> {
     if body.trim_ascii().is_empty() {
         return Err(malformed("the body is empty; send a JSON document"));
     }
@@ -99,6 +112,38 @@ pub(super) fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Probl
 /// Reads a JSON object as a `T`.
 pub(super) fn read_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     read(body).map(|api::Object(object)| object)
+}
+
+/// An array of at most `MOST`: what is longer is refused before it's read whole.
+pub(super) struct UpTo<const MOST: usize, T>(pub(super) Vec<T>);
+
+impl<'de, const MOST: usize, T: Deserialize<'de>> Deserialize<'de> for UpTo<MOST, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer
+            .deserialize_seq(UpToVisitor::<MOST, T>(PhantomData))
+            .map(Self)
+    }
+}
+
+struct UpToVisitor<const MOST: usize, T>(PhantomData<T>);
+
+impl<'de, const MOST: usize, T: Deserialize<'de>> Visitor<'de> for UpToVisitor<MOST, T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an array of at most {MOST}")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+        let mut taken = Vec::new();
+        while let Some(item) = items.next_element()? {
+            if taken.len() == MOST {
+                return Err(A::Error::invalid_length(MOST + 1, &self));
+            }
+            taken.push(item);
+        }
+        Ok(taken)
+    }
 }
 
 fn shape_error(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {

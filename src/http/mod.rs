@@ -25,6 +25,7 @@ mod problem;
 mod rate;
 mod serve;
 mod services;
+mod shown;
 mod trace;
 mod watch;
 

@@ -8,6 +8,7 @@ use axum::response::Response;
 
 use super::json::{Segment, respond};
 use super::problem::Problem;
+use super::shown::Services;
 use super::watch::{self, Poll};
 use super::{Api, convert};
 use crate::api;
@@ -33,14 +34,12 @@ pub(super) async fn list(
     let mut views = directory.services();
     views.retain(|view| view.is_known());
     views.sort_by(|a, b| a.service.cmp(&b.service));
+    let shown = convert::Now::of(&api.registry);
     let services = views
         .iter()
-        .map(|view| convert::service(view, filter.choose(view, now), &api.registry))
+        .map(|view| convert::service(view, filter.choose(view, now), shown))
         .collect();
-    Ok(respond(
-        StatusCode::OK,
-        &api::Services { revision, services },
-    ))
+    Ok(respond(StatusCode::OK, &Services { revision, services }))
 }
 
 /// `GET /v1/services/{name}`.
@@ -73,7 +72,7 @@ pub(super) async fn read(
     let members = filter.choose(&view, api.registry.now());
     Ok(respond(
         StatusCode::OK,
-        &convert::service(&view, members, &api.registry),
+        &convert::service(&view, members, convert::Now::of(&api.registry)),
     ))
 }
 

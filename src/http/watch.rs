@@ -272,7 +272,7 @@ impl Rendered {
         let listed = view
             .registered()
             .filter(|member| member.withdrawn(now).is_none());
-        let service = convert::service(view, listed, &api.registry);
+        let service = convert::service(view, listed, convert::Now::of(&api.registry));
         // Types of `api` serialize into memory without fail.
         let text = Bytes::from(serde_json::to_vec(&service).unwrap_or_default());
         let mut kept = kept();

@@ -65,7 +65,7 @@ use self::view::{Entry, Member, Report};
 use self::writer::{QUEUE, Writer};
 use crate::name::{InstanceId, Label, ServiceName};
 use crate::telemetry::Instruments;
-use crate::time::{Clock, Moment};
+use crate::time::{Clock, Moment, TimeOfDay};
 
 /// The handle of the registry; cheap to clone. The writer ends with the last one.
 #[derive(Clone)]
@@ -195,6 +195,11 @@ impl Registry {
     /// The time of day of a moment.
     pub fn wall(&self, moment: Moment) -> DateTime<Utc> {
         self.clock.wall(moment)
+    }
+
+    /// The time of day of any moment.
+    pub fn time_of_day(&self) -> TimeOfDay {
+        self.clock.time_of_day()
     }
 
     /// Registers instances, with a result each in their order. With `replace` a

@@ -9,11 +9,10 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Registry;
 use super::view::Entry;
 use crate::api::explain;
 use crate::name::DomainName;
-use crate::time::Moment;
+use crate::time::{Moment, TimeOfDay};
 
 /// Most characters of what is told of a look-up that failed.
 pub const MAX_ERROR_LEN: usize = 600;
@@ -77,8 +76,8 @@ impl LookUpFailure {
 
 impl Resolved {
     /// As it's read.
-    pub fn to_api(&self, registry: &Registry) -> explain::Resolved {
-        let wall = |at: Moment| registry.wall(at);
+    pub fn to_api(&self, shown: &TimeOfDay) -> explain::Resolved {
+        let wall = |at: Moment| shown.of(at);
         explain::Resolved {
             addresses: self.addresses.iter().map(ToString::to_string).collect(),
             looked_up: self.looked_up.map(wall),

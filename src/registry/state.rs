@@ -85,9 +85,10 @@ pub fn dump(
         serde_json::to_writer(&mut *out, record)?;
         out.write_all(b"\n")
     };
+    let shown = state.clock.time_of_day();
     line(&Record::Ceiling(state.ceiling))?;
     for member in state.table.all_registered() {
-        line(&Record::Registered(Stored::of(member, &state.clock)))?;
+        line(&Record::Registered(Stored::of(member, &shown)))?;
     }
     for (service, settings) in state.table.all_settings() {
         line(&Record::Settings(StoredSettings::of(service, settings)))?;

@@ -20,7 +20,7 @@ use super::super::view::{Member, Report, ReportedStatus};
 use super::stored_check::StoredCheck;
 use super::stored_settings::StoredSettings;
 use crate::name::{DomainName, InstanceId, Label, LabelError, NameError, ServiceName};
-use crate::time::{Clock, Moment};
+use crate::time::{Clock, Moment, TimeOfDay};
 
 /// One thing that is known.
 #[derive(Debug, Deserialize, Serialize)]
@@ -126,9 +126,9 @@ enum StoredHealth {
 
 impl<'a> Stored<'a> {
     /// What is kept of a member.
-    pub(in crate::registry) fn of(member: &'a Member, clock: &Clock) -> Self {
+    pub(in crate::registry) fn of(member: &'a Member, shown: &TimeOfDay) -> Self {
         let instance = member.instance();
-        let wall = |moment| clock.wall(moment).timestamp_nanos_opt().unwrap_or(i64::MAX);
+        let wall = |moment| shown.of(moment).timestamp_nanos_opt().unwrap_or(i64::MAX);
         let report = member.report.as_ref();
         Self {
             id: instance.id.as_str(),

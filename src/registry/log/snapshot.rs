@@ -141,6 +141,7 @@ impl Job {
             record.encode(&mut payload);
             count += 1;
         }
+        let shown = source.clock.time_of_day();
         for view in source.directory.services() {
             if !view.settings.is_empty() {
                 let settings = StoredSettings::of(&view.service, &view.settings);
@@ -148,7 +149,7 @@ impl Job {
                 count += 1;
             }
             for member in view.registered() {
-                Record::Registered(Stored::of(member, &source.clock)).encode(&mut payload);
+                Record::Registered(Stored::of(member, &shown)).encode(&mut payload);
                 count += 1;
             }
             if FRAME_LEN <= payload.len() {

@@ -127,9 +127,10 @@ impl Table {
 
     /// Appends the records of what changed since it was last written.
     pub(in crate::registry) fn encode_unwritten(&self, clock: &Clock, out: &mut Vec<u8>) {
+        let shown = clock.time_of_day();
         for id in self.journal.concerned() {
             let record = match self.registered(id) {
-                Some(member) => Record::Registered(Stored::of(member, clock)),
+                Some(member) => Record::Registered(Stored::of(member, &shown)),
                 None => Record::Gone {
                     id: id.as_str(),
                     drained: self.drained.contains(id),
