@@ -17,7 +17,7 @@ use super::reverse::{ReverseNetworks, ReverseZone};
 use super::rr::{RecordType, RrSet};
 use super::ttl::Ttl;
 use super::zone::{self, LoadError, Zone, ZoneError, ZoneKind};
-use crate::name::{DomainName, Labels, NameError, wire_is_within};
+use crate::name::{DomainName, Labels, MAX_LABEL_LEN, MAX_NAME_LEN, NameError, wire_is_within};
 use crate::network::Network;
 use crate::registry::directory::Directory;
 use crate::registry::instance::Instance;
@@ -310,26 +310,28 @@ impl Zones {
         } else {
             b"_tcp"
         };
-        let own = zone
-            .prepend(service.as_bytes())
-            .and_then(|name| name.prepend(id.as_bytes()));
-        let by_rfc2782 = zone
-            .prepend(transport)
-            .and_then(|name| name.prepend(format!("_{service}").as_bytes()));
-        let taken = |name: &DomainName| {
-            self.others.contains_key(name.as_wire())
-                || self
-                    .discovery
-                    .statics
-                    .iter()
-                    .any(|zone| zone.contains(name.as_wire()))
-        };
-        let names = [zone.prepend(service.as_bytes()), own, by_rfc2782];
-        names
-            .into_iter()
-            .flatten()
-            .find(taken)
-            .map(|name| name.to_string())
+        let mut underscored = [b'_'; 1 + MAX_LABEL_LEN];
+        let underscored = &mut underscored[..=service.len()];
+        underscored[1..].copy_from_slice(service.as_bytes());
+        let names: [&[&[u8]]; 3] = [
+            &[service.as_bytes()],
+            &[id.as_bytes(), service.as_bytes()],
+            &[underscored, transport],
+        ];
+        let mut wire = [0; MAX_NAME_LEN];
+        for labels in names {
+            // What is no name is nobody's.
+            let Ok(name) = zone.write_below(labels, &mut wire) else {
+                continue;
+            };
+            let mut statics = self.discovery.statics.iter();
+            if self.others.contains_key(name) || statics.any(|zone| zone.contains(name)) {
+                return DomainName::from_wire(name)
+                    .ok()
+                    .map(|name| name.to_string());
+            }
+        }
+        None
     }
 }
 

@@ -334,14 +334,15 @@ impl Directory {
         })
     }
 
-    /// Notes the current registration of an instance.
-    pub(super) fn enter(&self, entry: Arc<Entry>) {
-        self.entries.pin().insert(entry.instance.id.clone(), entry);
+    /// Notes the current registration of an instance; gives back the one before.
+    pub(super) fn enter(&self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
+        let id = entry.instance.id.clone();
+        self.entries.pin().insert(id, entry).cloned()
     }
 
-    /// Forgets an instance.
-    pub(super) fn strike(&self, id: &InstanceId) {
-        self.entries.pin().remove(id);
+    /// Forgets an instance; gives back its registration.
+    pub(super) fn strike(&self, id: &InstanceId) -> Option<Arc<Entry>> {
+        self.entries.pin().remove(id).cloned()
     }
 
     /// Notes how many instances there are, for metrics.

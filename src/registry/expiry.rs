@@ -125,7 +125,8 @@ impl Buckets {
 
     fn retain(&mut self, is_current: impl Fn(&Entry) -> bool) {
         for bucket in self.buckets.values_mut() {
-            bucket.retain(|entry| is_current(entry));
+            // What nobody else has any more is found without a look-up.
+            bucket.retain(|entry| Arc::strong_count(entry) > 1 && is_current(entry));
             bucket.shrink_to_fit();
         }
         self.buckets.retain(|_, bucket| !bucket.is_empty());

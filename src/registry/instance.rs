@@ -83,6 +83,12 @@ impl Instance {
             && same_check
     }
 
+    /// Whether something of it is found out regularly: its health, or the addresses of
+    /// its host name.
+    pub(super) fn is_watched(&self) -> bool {
+        self.check.is_some() || matches!(self.host, Host::Name(_))
+    }
+
     /// The port by the name `name`, or the main one when that is the protocol's name.
     pub fn port_named(&self, name: &str) -> Option<u16> {
         if name == self.protocol.as_str() {

@@ -17,6 +17,7 @@
 //!
 //! Nothing here knows DNS or HTTP.
 
+mod batch;
 pub mod check;
 mod command;
 pub mod condition;
@@ -135,6 +136,7 @@ impl Registry {
             storage: storage.clone(),
             history: history.clone(),
             disk: None,
+            callers: tokio::runtime::Handle::try_current().ok(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()

@@ -11,31 +11,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use super::batch::{BATCH, Batch, Effect, gather, tell};
 use super::check::Health;
 use super::command::{Command, Note, Outcome, Reply};
 use super::directory::{Change, Directory};
 use super::feed::Feed;
 use super::history::History;
-use super::instance::{Host, Instance};
+use super::instance::Instance;
 use super::keeper::Keeper;
 use super::log::record::Known;
 use super::log::{LoadError, StateDir};
 use super::objections::Objections;
 use super::storage::{Storage, Unavailable};
 use super::table::{GuardEvent, RegisterError, Registered, Table};
-use super::view::Entry;
 use crate::name::{InstanceId, ServiceName};
 use crate::telemetry::Instruments;
 use crate::time::{Clock, Moment};
 
 /// Commands that may wait. When so many do, callers wait for a place.
 pub(super) const QUEUE: usize = 1024;
-
-/// Most commands of one batch, so that the first reply isn't held up without end.
-const BATCH: usize = 1024;
 
 /// Longest time between two looks at the leases.
 const TICK: Duration = Duration::from_millis(250);
@@ -45,23 +43,6 @@ const LOGGED: usize = 10;
 
 /// Time between two tries to write what the disk refused.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// What others are to see of a command once it stands.
-enum Effect {
-    Began(Arc<Entry>, Health),
-    Deregistered(InstanceId),
-}
-
-/// Commands that are applied and not yet on disk.
-#[derive(Default)]
-struct Batch {
-    replies: Vec<Reply>,
-    effects: Vec<Effect>,
-    /// To be done again if the rest is undone.
-    notes: Vec<Note>,
-    /// Whether somebody waits for it to be durable.
-    must_write: bool,
-}
 
 /// The table's owner.
 pub(super) struct Writer {
@@ -75,6 +56,8 @@ pub(super) struct Writer {
     pub(super) storage: Arc<Storage>,
     pub(super) history: Arc<History>,
     pub(super) disk: Option<Keeper>,
+    /// Where those wait who send commands.
+    pub(super) callers: Option<Handle>,
 }
 
 impl Writer {
@@ -102,6 +85,7 @@ impl Writer {
                 }
                 _ = tick.tick() => true,
             };
+            gather(&mut queue, &mut commands);
             let mut batch = Batch::default();
             let mut end = None;
             for command in commands.drain(..) {
@@ -171,7 +155,7 @@ impl Writer {
         let entries = self.table.begin(self.clock.now());
         for entry in &entries {
             let instance = &entry.instance;
-            if instance.check.is_some() || matches!(instance.host, Host::Name(_)) {
+            if instance.is_watched() {
                 let health = self
                     .table
                     .registered(&instance.id)
@@ -182,6 +166,9 @@ impl Writer {
         }
         self.disk = Some(Keeper::new(log, ceiling));
         self.revision = self.table.newest_setting().max(self.revision + 1);
+        // So that the next start is behind it, whatever is changed or not until then.
+        // What the disk refuses is told, and tried again; lookups don't wait for it.
+        let _ = self.write();
         let views = self.table.changes(self.revision);
         self.directory.publish_first(self.revision, views, entries);
         self.history.begin(self.revision);
@@ -310,10 +297,7 @@ impl Writer {
         self.expire();
         self.table.accept();
         self.publish();
-        match written {
-            Ok(()) => replies.into_iter().for_each(Reply::send),
-            Err(why) => replies.into_iter().for_each(|reply| reply.refuse(&why)),
-        }
+        tell(replies, written.err(), self.callers.as_ref());
     }
 
     /// Writes what changed since it was last written.
@@ -369,14 +353,25 @@ impl Writer {
     fn show(&mut self, effect: Effect) {
         match effect {
             Effect::Began(entry, health) => {
-                self.directory.enter(entry.clone());
-                self.feed.began(entry, health);
+                let former = self.directory.enter(entry.clone());
+                // Whoever checks instances isn't woken for what needs no check.
+                if entry.instance.is_watched() || former.is_some_and(|it| it.instance.is_watched())
+                {
+                    self.feed.began(entry, health);
+                }
             }
             Effect::Deregistered(id) => {
-                self.directory.strike(&id);
-                self.feed.ended(id);
+                self.strike(id);
                 self.instruments.deregistered();
             }
+        }
+    }
+
+    /// Has nobody find a registration any more.
+    fn strike(&mut self, id: InstanceId) {
+        let former = self.directory.strike(&id);
+        if former.is_some_and(|it| it.instance.is_watched()) {
+            self.feed.ended(id);
         }
     }
 
@@ -397,8 +392,7 @@ impl Writer {
             // One that registered again in the same batch is there already.
             let current = self.directory.entry(instance.id.as_str());
             if current.is_some_and(|current| current.generation == entry.generation) {
-                self.directory.strike(&instance.id);
-                self.feed.ended(instance.id.clone());
+                self.strike(instance.id.clone());
             }
         }
     }
