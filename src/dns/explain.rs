@@ -68,7 +68,7 @@ pub fn explain(
     let mut instances: Vec<ExplainedInstance> = Vec::new();
     let mut more = 0;
     for view in &subject.views {
-        for member in &view.members {
+        for member in view.members.iter() {
             let concerned = subject.only.as_deref();
             if concerned.is_some_and(|id| member.instance().id.as_str() != id) {
                 continue;

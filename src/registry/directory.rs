@@ -20,7 +20,8 @@ use papaya::HashMap;
 use super::groups::Group;
 use super::index::{Index, Place};
 use super::instance::Transport;
-use super::resolution::Members;
+use super::resolution;
+use super::view::members::Members;
 use super::view::{Entry, Member, ServiceView};
 use crate::name::{InstanceId, ServiceName};
 use crate::time::Moment;
@@ -132,7 +133,7 @@ impl Slot {
             revision,
             ttl: view.ttl,
             negative_ttl: view.negative_ttl,
-            members: Box::default(),
+            members: Members::default(),
             settings: Arc::default(),
         });
     }
@@ -263,7 +264,7 @@ impl Directory {
 
     /// Shows one more state: the views of the services that changed.
     pub(super) fn publish(&self, revision: u64, changed: Vec<Change>) {
-        let services = self.services.pin();
+        let (services, nobody) = (self.services.pin(), Members::default());
         for change in changed {
             let (service, view) = match change {
                 Change::View(view) => (view.service.clone(), Some(Arc::new(view))),
@@ -271,10 +272,8 @@ impl Directory {
             };
             let slot = services.get(&service);
             let former = slot.map(|slot| slot.view());
-            let [was, is] = [&former, &view].map(|view| match view {
-                Some(view) => &view.members[..],
-                None => &[],
-            });
+            let [was, is] =
+                [&former, &view].map(|view| view.as_ref().map_or(&nobody, |view| &view.members));
             self.index.update(&service, was, is);
             match (slot, view) {
                 (Some(slot), Some(view)) => slot.publish(view),
@@ -306,8 +305,9 @@ impl Directory {
         let views: Vec<Arc<ServiceView>> = views.collect();
         std::thread::scope(|scope| {
             scope.spawn(|| {
+                let nobody = Members::default();
                 for view in &views {
-                    self.index.update(&view.service, &[], &view.members);
+                    self.index.update(&view.service, &nobody, &view.members);
                 }
             });
             let services = self.services.pin();
@@ -352,7 +352,7 @@ impl Directory {
     }
 }
 
-impl Members for Directory {
+impl resolution::Members for Directory {
     fn has(&self, service: &str) -> bool {
         self.slot(service).is_some()
     }
@@ -403,7 +403,7 @@ mod tests {
             revision,
             ttl: Duration::from_secs(5),
             negative_ttl: Duration::from_secs(2),
-            members: Box::default(),
+            members: Members::default(),
             settings: Arc::default(),
         }
     }

@@ -11,7 +11,6 @@
 //! instance (at most 8). So it's bounded by `max_instances`, and grows with what
 //! registrations themselves take.
 
-use std::cmp::Ordering;
 use std::net::IpAddr;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -19,6 +18,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::groups::{Group, Groups, Standing};
 use super::instance::Transport;
 use super::view::Member;
+use super::view::members::{Members, each_unshared};
 use crate::name::{InstanceId, ServiceName};
 
 /// What is found across services.
@@ -91,10 +91,13 @@ impl Index {
     }
 
     /// Takes up that `service` had the members `former` and has the members
-    /// `current`, both sorted by id.
-    pub(super) fn update(&self, service: &ServiceName, former: &[Member], current: &[Member]) {
+    /// `current`.
+    pub(super) fn update(&self, service: &ServiceName, former: &Members, current: &Members) {
         let mut moves = HashMap::default();
-        each_difference(former, current, |was, is| {
+        each_unshared(former, current, |was, is| {
+            if was.zip(is).is_some_and(|(was, is)| is_same(was, is)) {
+                return;
+            }
             let member = is.or(was);
             let Some(id) = member.map(|member| &member.instance().id) else {
                 return;
@@ -224,28 +227,6 @@ fn best(counts: &[u32; Standing::ALL.len()]) -> Option<Standing> {
     all.into_iter()
         .find(|(_, count)| **count != 0)
         .map(|(standing, _)| standing)
-}
-
-/// Shows the members that aren't the same in both, each as it was and as it is.
-fn each_difference<'m>(
-    former: &'m [Member],
-    current: &'m [Member],
-    mut show: impl FnMut(Option<&'m Member>, Option<&'m Member>),
-) {
-    let (mut former, mut current) = (former.iter().peekable(), current.iter().peekable());
-    loop {
-        let order = match (former.peek(), current.peek()) {
-            (None, None) => return,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some(was), Some(is)) => was.instance().id.cmp(&is.instance().id),
-        };
-        let was = former.next_if(|_| order.is_le());
-        let is = current.next_if(|_| order.is_ge());
-        if !was.zip(is).is_some_and(|(was, is)| is_same(was, is)) {
-            show(was, is);
-        }
-    }
 }
 
 /// Whether all that is indexed of a member is the same.

@@ -14,7 +14,6 @@ mod expire;
 mod hold;
 mod journal;
 mod limits;
-mod members;
 mod search;
 mod settings;
 
@@ -32,12 +31,12 @@ use super::expiry::Wheel;
 use super::instance::{Host, Instance};
 use super::lease::Lease;
 use super::policy::ServiceSettings;
+use super::view::members::Members;
 use super::view::{Entry, Member, Report, ServiceView};
 use crate::name::{InstanceId, ServiceName};
 use crate::time::Moment;
 
 pub use self::limits::TableConfig;
-use self::members::Members;
 use self::settings::FormerTtls;
 pub use self::settings::{Changed, Setting, SettingError};
 
@@ -173,7 +172,7 @@ impl Table {
         let stays = home.as_ref() == Some(&instance.service);
         // One that comes back to where its own name still answers has its place.
         let members = self.services.get(&instance.service);
-        let has_place = members.is_some_and(|members| members.contains(&instance.id));
+        let has_place = members.is_some_and(|members| members.get(instance.id.as_str()).is_some());
         if !has_place {
             self.has_room(&instance.service)?;
         }
@@ -354,7 +353,7 @@ impl Table {
             negative_ttl: policy
                 .and_then(|policy| policy.negative_ttl)
                 .unwrap_or(self.config.negative_ttl),
-            members: members.map_or_else(Box::default, Members::to_boxed),
+            members: members.cloned().unwrap_or_default(),
             settings,
             service,
         })
@@ -435,7 +434,7 @@ impl Table {
 fn is_current(services: &Services, entry: &Entry) -> bool {
     let members = services.get(&entry.instance.service);
     members
-        .and_then(|members| members.get(&entry.instance.id))
+        .and_then(|members| members.get(entry.instance.id.as_str()))
         .is_some_and(|member| member.entry.generation == entry.generation && !member.left)
 }
 

@@ -6,11 +6,14 @@
 //! table: heartbeats extend it in place, and a lease that ends withdraws its
 //! member at that very moment, before the table has noticed.
 
+pub mod members;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use self::members::Members;
 use super::check::Health;
 use super::instance::{Host, Instance};
 use super::lease::Lease;
@@ -253,8 +256,8 @@ pub struct ServiceView {
     pub ttl: Duration,
     /// TTL of its negative answers; whole seconds.
     pub negative_ttl: Duration,
-    /// Every member, sorted by id.
-    pub members: Box<[Member]>,
+    /// Every member.
+    pub members: Members,
     /// What operators set of it.
     pub settings: Arc<ServiceSettings>,
 }
@@ -262,10 +265,7 @@ pub struct ServiceView {
 impl ServiceView {
     /// The member of that id, registered or just left.
     pub fn member(&self, id: &str) -> Option<&Member> {
-        self.members
-            .binary_search_by(|member| member.instance().id.as_str().cmp(id))
-            .ok()
-            .map(|index| &self.members[index])
+        self.members.get(id)
     }
 
     /// Whether there's more of it than members that have left.

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::journal::Step;
-use super::members::Members;
 use super::{DRAIN_MARGIN, Lease, Member, Table};
 use crate::name::{InstanceId, ServiceName};
 use crate::registry::log::record::{Known, Record, Restored, Stored};
@@ -72,13 +71,18 @@ impl Table {
         let latest = now.after(MAX_TTL.saturating_add(DRAIN_MARGIN));
         let mut entries = Vec::with_capacity(self.homes.len());
         let leaving = std::mem::take(&mut self.leaving);
-        for member in self.services.values_mut().flat_map(Members::iter_mut) {
-            member.entry.lease.restart(now);
-            member.drained_at = member.drained_at.map(|until| until.min(latest));
-            entries.push(member.entry.clone());
+        for members in self.services.values_mut() {
+            members.each_mut(|member| {
+                member.entry.lease.restart(now);
+                member.drained_at = member.drained_at.map(|until| until.min(latest));
+                entries.push(member.entry.clone());
+            });
         }
         for (_, service, id) in leaving {
-            let member = self.services.get(&service).and_then(|all| all.get(&id));
+            let member = self
+                .services
+                .get(&service)
+                .and_then(|all| all.get(id.as_str()));
             if let Some(until) = member.and_then(|member| member.drained_at) {
                 self.leaving.insert((until, service, id));
             }
@@ -98,7 +102,7 @@ impl Table {
 
     /// The member of that id that is registered.
     pub(in crate::registry) fn registered(&self, id: &InstanceId) -> Option<&Member> {
-        self.services.get(self.homes.get(id)?)?.get(id)
+        self.services.get(self.homes.get(id)?)?.get(id.as_str())
     }
 
     /// Every member that is registered.

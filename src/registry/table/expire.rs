@@ -28,7 +28,10 @@ impl Table {
             let Some((_, service, id)) = self.leaving.pop_first() else {
                 break;
             };
-            let over = self.services.get(&service).and_then(|all| all.get(&id));
+            let over = self
+                .services
+                .get(&service)
+                .and_then(|all| all.get(id.as_str()));
             if over.is_some_and(|member| member.left) {
                 self.take(&service, &id);
             } else {
@@ -41,7 +44,7 @@ impl Table {
     /// Removes an instance if its lease has ended; if not, says when it ends.
     pub(super) fn expire_one(&mut self, id: &InstanceId, now: Moment) -> Option<Moment> {
         let home = self.homes.get(id)?.clone();
-        let lease = &self.services.get(&home)?.get(id)?.entry.lease;
+        let lease = &self.services.get(&home)?.get(id.as_str())?.entry.lease;
         if !lease.expire(now) {
             return lease.ends();
         }

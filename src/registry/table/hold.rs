@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::members::Members;
 use super::{HashMap, Table, is_current};
 use crate::name::ServiceName;
 use crate::registry::guard::{GuardConfig, Losses, is_late};
 use crate::registry::view::Entry;
+use crate::registry::view::members::Members;
 use crate::time::Moment;
 
 /// What is known of losses, and what is held because of them.

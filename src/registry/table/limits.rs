@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::members::Members;
 use super::{RegisterError, Table};
 use crate::name::ServiceName;
 use crate::registry::guard::GuardConfig;
+use crate::registry::view::members::Members;
 
 /// Settings of the table.
 #[derive(Clone, Debug)]

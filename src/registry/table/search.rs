@@ -1,8 +1,6 @@
 //! Looking through the table as it is now, for what has to hold between registrations.
 
 use super::Table;
-use super::members::Members;
-use crate::name::InstanceId;
 use crate::registry::resolution;
 use crate::registry::view::Entry;
 
@@ -15,14 +13,14 @@ impl resolution::Members for Table {
         let Some(members) = self.services.get(service) else {
             return;
         };
-        let one = |id: &str| members.get(&id.parse::<InstanceId>().ok()?);
         match id {
-            Some(id) => one(id).into_iter().for_each(|member| {
+            Some(id) => members.get(id).into_iter().for_each(|member| {
                 if !member.left {
                     show(&member.entry);
                 }
             }),
-            None => Members::iter(members)
+            None => members
+                .iter()
                 .filter(|member| !member.left)
                 .for_each(|member| show(&member.entry)),
         }

@@ -299,7 +299,7 @@ impl Run {
                 .collect();
             expected.sort_by_key(|known| known.0);
             let view = self.published.get(service);
-            let members = view.map_or(&[][..], |view| &view.members);
+            let members = view.map(|view| view.members.clone()).unwrap_or_default();
             let actual: Vec<_> = members
                 .iter()
                 .map(|member| {
