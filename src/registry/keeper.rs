@@ -91,6 +91,7 @@ impl Keeper {
         let source = Source {
             directory: directory.clone(),
             drained: table.drained(),
+            held: table.held_for(now),
             ceiling: self.ceiling,
             clock: *clock,
         };

@@ -93,6 +93,9 @@ pub fn dump(
     for (service, settings) in state.table.all_settings() {
         line(&Record::Settings(StoredSettings::of(service, settings)))?;
     }
+    for (service, left) in state.table.held_for(state.clock.now()) {
+        line(&Record::held(service.as_ref(), left))?;
+    }
     for id in state.table.drained() {
         let id = id.as_str();
         line(&Record::Gone { id, drained: true })?;

@@ -11,6 +11,7 @@
 
 mod durable;
 mod expire;
+mod former;
 mod hold;
 mod journal;
 mod limits;
@@ -22,6 +23,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::former::FormerTtls;
 pub use self::hold::GuardEvent;
 use self::hold::Guards;
 use self::journal::Journal;
@@ -37,7 +39,6 @@ use crate::name::{InstanceId, ServiceName};
 use crate::time::Moment;
 
 pub use self::limits::TableConfig;
-use self::settings::FormerTtls;
 pub use self::settings::{Changed, Setting, SettingError};
 
 /// Added to the TTL in `drained_at`: the time that a decision takes to be
@@ -70,6 +71,10 @@ pub struct Table {
     /// The highest revision of all settings there were.
     newest_setting: u64,
     former_ttls: FormerTtls,
+    /// The longest TTL of the server's own that is noted on disk.
+    noted_ttl: Duration,
+    /// Whether it takes in what was known before a restart.
+    is_restoring: bool,
     /// Registered instances only; those that left are found in their service alone.
     homes: HashMap<InstanceId, ServiceName>,
     wheel: Wheel,
@@ -139,6 +144,8 @@ impl Table {
             unmanned: 0,
             newest_setting: 0,
             former_ttls: FormerTtls::default(),
+            noted_ttl: Duration::ZERO,
+            is_restoring: false,
             homes: HashMap::default(),
             wheel: Wheel::default(),
             guards: Guards::default(),

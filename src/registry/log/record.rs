@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::check::Health;
 use super::super::instance::{Host, Instance, Protocol};
-use super::super::policy::ServiceSettings;
+use super::super::policy::{MAX_TTL, ServiceSettings};
 use super::super::view::{Member, Report, ReportedStatus};
 use super::stored_check::StoredCheck;
 use super::stored_settings::StoredSettings;
@@ -43,9 +43,25 @@ pub(in crate::registry) enum Record<'a> {
     Settings(StoredSettings<'a>),
     /// The end of a snapshot, with the number of records before it.
     End(u64),
+    /// When it was written, answers may have been given with that TTL, whatever is set.
+    Held {
+        /// Whose answers; those of any service when it's empty.
+        service: &'a str,
+        /// The TTL, or what is left of it, in milliseconds.
+        millis: u64,
+    },
 }
 
 impl<'a> Record<'a> {
+    /// Answers of a service, or of any, may be held for so long.
+    pub(in crate::registry) fn held(service: Option<&'a ServiceName>, left: Duration) -> Self {
+        Self::Held {
+            service: service.map_or("", ServiceName::as_str),
+            // Rounded up: rather too long than too short.
+            millis: u64::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX),
+        }
+    }
+
     /// Appends the record to `out`.
     pub(in crate::registry) fn encode(&self, out: &mut Vec<u8>) {
         let taken = std::mem::take(out);
@@ -309,6 +325,8 @@ pub(in crate::registry) enum Known {
     Ceiling(u64),
     /// What an operator set of a service.
     Settings(ServiceName, ServiceSettings),
+    /// For how long answers of a service, or of any, may have been given.
+    Held(Option<ServiceName>, Duration),
 }
 
 impl Known {
@@ -333,6 +351,10 @@ impl Known {
                 Self::Settings(service, settings)
             }
             Record::Ceiling(revision) => Self::Ceiling(revision),
+            Record::Held { service, millis } => {
+                let service = (!service.is_empty()).then(|| service.parse()).transpose()?;
+                Self::Held(service, Duration::from_millis(millis).min(MAX_TTL))
+            }
             Record::End(count) => return Ok(Err(count)),
         }))
     }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::disk::Disk;
 use super::frame::{Cursor, Kind};
@@ -17,7 +18,7 @@ use super::load::{log_path, numbers, snapshot_path};
 use super::record::{Record, Stored};
 use super::seal::Keys;
 use super::stored_settings::StoredSettings;
-use crate::name::InstanceId;
+use crate::name::{InstanceId, ServiceName};
 use crate::registry::directory::Directory;
 use crate::time::Clock;
 
@@ -30,6 +31,8 @@ pub(in crate::registry) struct Source {
     pub(in crate::registry) directory: Arc<Directory>,
     /// Ids that are drained when they come back.
     pub(in crate::registry) drained: Vec<InstanceId>,
+    /// For how long answers may be held whose TTL no setting has any more.
+    pub(in crate::registry) held: Vec<(Option<ServiceName>, Duration)>,
     /// No revision above this one was published.
     pub(in crate::registry) ceiling: u64,
     /// What times of day are reckoned by.
@@ -137,7 +140,9 @@ impl Job {
             id: id.as_str(),
             drained: true,
         });
-        for record in ceiling.into_iter().chain(drained) {
+        let held = source.held.iter();
+        let held = held.map(|(service, left)| Record::held(service.as_ref(), *left));
+        for record in ceiling.into_iter().chain(drained).chain(held) {
             record.encode(&mut payload);
             count += 1;
         }

@@ -96,6 +96,7 @@ impl Table {
         self.unmanned = with_settings
             .filter(|service| !self.services.contains_key(*service))
             .count();
+        self.begin_former(now);
         self.journal.turn_on();
         entries
     }
@@ -142,6 +143,9 @@ impl Table {
             };
             record.encode(out);
         }
+        if let Some(ttl) = self.unwritten_ttl() {
+            Record::held(None, ttl).encode(out);
+        }
         for service in self.journal.services() {
             let settings = self.settings.get(service).unwrap_or(&self.no_settings);
             Record::Settings(StoredSettings::of(service, settings)).encode(out);
@@ -150,6 +154,7 @@ impl Table {
 
     /// Notes that what changed is on disk.
     pub(in crate::registry) fn written(&mut self) {
+        self.noted_ttl = self.noted_ttl.max(self.config.ttl);
         self.journal.forget_concerned();
     }
 
@@ -184,6 +189,7 @@ impl Table {
     /// Turns a thing that was known into a part of the table; gives back a revision
     /// that is no part of it.
     pub(in crate::registry) fn take_in(&mut self, known: Known) -> Option<u64> {
+        self.is_restoring = true;
         match known {
             Known::Registered(restored) => self.restore(*restored),
             Known::Gone(id, drained) => self.restore_gone(&id, drained),
@@ -191,6 +197,7 @@ impl Table {
                 let settings = (!settings.is_empty()).then(|| Arc::new(settings));
                 self.set_settings(&service, settings);
             }
+            Known::Held(service, held) => self.restore_held(service, held),
             Known::Ceiling(revision) => return Some(revision),
         }
         None

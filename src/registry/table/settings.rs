@@ -8,7 +8,6 @@
 //! the former one may be held for that long still. Until then, that is what
 //! instances that leave are drained by.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +16,6 @@ use crate::name::{Label, ServiceName};
 use crate::registry::condition::{Condition, Unmet};
 use crate::registry::policy::{MAX_CONFIG_LEN, MAX_VALUES, Policy, Revised, ServiceSettings};
 use crate::time::Moment;
-
-/// Most services whose former TTLs are known one by one; for more, the longest
-/// holds for all.
-const MAX_FORMER: usize = 4096;
 
 /// Something of a service that an operator sets, or with `None` takes back.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -127,6 +122,7 @@ impl Table {
         settings: Option<Arc<ServiceSettings>>,
     ) {
         let is = settings.is_some();
+        let ttl = self.ttl_of(service);
         let former = match settings {
             Some(settings) => {
                 self.newest_setting = self.newest_setting.max(settings.newest());
@@ -135,6 +131,9 @@ impl Table {
             None => self.settings.remove(service),
         };
         self.journal.set_settings(service, &former);
+        if self.is_restoring && self.ttl_of(service) < ttl {
+            self.former_ttls.restore(Some(service), ttl);
+        }
         if !self.services.contains_key(service) {
             self.unmanned += usize::from(is);
             self.unmanned -= usize::from(former.is_some());
@@ -176,38 +175,6 @@ impl Table {
     /// How many services have members or settings.
     pub(super) fn service_count(&self) -> usize {
         self.services.len() + self.unmanned
-    }
-}
-
-/// Until when answers may be held that had a longer TTL than their service has now.
-#[derive(Debug, Default)]
-pub(super) struct FormerTtls {
-    /// At most [`MAX_FORMER`].
-    ends: HashMap<ServiceName, Moment>,
-    /// The last end of all those that had no place.
-    of_others: Moment,
-}
-
-impl FormerTtls {
-    /// Notes that answers of `service` from before `now` may be held until `until`.
-    fn note(&mut self, service: &ServiceName, until: Moment, now: Moment) {
-        if let Some(known) = self.ends.get_mut(service) {
-            *known = until.max(*known);
-            return;
-        }
-        if self.ends.len() == MAX_FORMER {
-            self.ends.retain(|_, end| now < *end);
-        }
-        match self.ends.len() < MAX_FORMER {
-            true => drop(self.ends.insert(service.clone(), until)),
-            false => self.of_others = self.of_others.max(until),
-        }
-    }
-
-    /// Until when such answers of a service may be held, at the latest.
-    fn held_until(&self, service: &ServiceName) -> Moment {
-        let own = self.ends.get(service).copied().unwrap_or_default();
-        own.max(self.of_others)
     }
 }
 

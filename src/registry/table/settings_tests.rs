@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use super::super::former::{FormerTtls, MAX_FORMER};
 use super::super::tests::{DRAIN, TTL, at, id, put, view};
 use super::*;
 use crate::registry::condition::Revisions;
+use crate::registry::log::record::{Known, Record};
+use crate::registry::log::stored_settings::StoredSettings;
 use crate::registry::table::{RegisterError, TableConfig};
+use crate::time::Clock;
 
 fn table(max_services: usize) -> Table {
     Table::new(TableConfig {
@@ -207,4 +211,75 @@ fn many_former_ttls_are_waited_for_together() {
     former.note(&service("new"), at(90_000), at(80_000));
     assert_eq!(former.held_until(&service("new")), at(90_000));
     assert_eq!(former.ends.len(), 1);
+}
+
+/// What is known after a restart at `now` of what was written of `table` after
+/// `earlier`, in a server whose own TTL is `ttl` ms. With `as_snapshot` all of it was
+/// written anew before.
+fn restarted(table: &mut Table, earlier: &[u8], now: u64, ttl: u64, as_snapshot: bool) -> Table {
+    let clock = Clock::start();
+    let mut octets = earlier.to_vec();
+    table.encode_unwritten(&clock, &mut octets);
+    table.written();
+    if as_snapshot {
+        octets.clear();
+        for (service, settings) in table.all_settings() {
+            Record::Settings(StoredSettings::of(service, settings)).encode(&mut octets);
+        }
+        for (service, left) in table.held_for(at(now)) {
+            Record::held(service.as_ref(), left).encode(&mut octets);
+        }
+    }
+    let mut next = Table::new(TableConfig {
+        ttl: Duration::from_millis(ttl),
+        ..TableConfig::default()
+    });
+    let mut rest = &octets[..];
+    while !rest.is_empty() {
+        let (record, after) = Record::decode(rest).unwrap();
+        next.take_in(Known::of(record, &clock, None).unwrap().unwrap());
+        rest = after;
+    }
+    next.begin(at(now));
+    put(&mut next, "a", "web", &serde_json::json!({}), now);
+    next
+}
+
+/// Promise 3 holds over a restart: what was answered before it may still be held.
+#[test]
+fn a_former_longer_ttl_is_waited_for_after_a_restart() {
+    let margin = DRAIN - TTL;
+    for as_snapshot in [false, true] {
+        let mut table = table(9);
+        table.begin(at(0));
+        change(&mut table, with_ttl(20_000), 1_000).unwrap();
+        // A batch of its own, so that the log has both.
+        let mut before = Vec::new();
+        table.encode_unwritten(&Clock::start(), &mut before);
+        change(&mut table, with_ttl(1_000), 2_000).unwrap();
+        let mut next = restarted(&mut table, &before, 3_000, TTL, as_snapshot);
+        // The log has no times, so it's the whole TTL again; a snapshot has what is left.
+        let end = if as_snapshot { 22_000 + margin } else { 23_000 };
+        assert_eq!(drained(&mut next, "a", 3_000), at(end + margin));
+        // And that is over some time: no restart is waited for twice as long.
+        let mut last = restarted(&mut next, &[], 90_000, TTL, true);
+        assert_eq!(drained(&mut last, "a", 90_000), at(90_000 + DRAIN));
+    }
+}
+
+#[test]
+fn a_longer_ttl_of_the_server_is_waited_for_after_a_restart() {
+    let mut table = Table::new(TableConfig {
+        ttl: Duration::from_secs(60),
+        ..TableConfig::default()
+    });
+    table.begin(at(0));
+    for as_snapshot in [false, true] {
+        let mut next = restarted(&mut table, &[], 3_000, TTL, as_snapshot);
+        let margin = DRAIN - TTL;
+        assert_eq!(drained(&mut next, "a", 4_000), at(63_000 + margin));
+        // One that lowers it and is killed at once changes nothing in that.
+        let mut again = restarted(&mut next, &[], 5_000, TTL, true);
+        assert!(drained(&mut again, "a", 5_000) >= at(63_000 + margin));
+    }
 }

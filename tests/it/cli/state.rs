@@ -67,7 +67,11 @@ fn what_is_dumped_is_restored() {
     server.stop("TERM");
     let (code, dumped, errors) = state(&from, &["dump", "--data-dir", data_dir]);
     assert_eq!(code, Some(0), "{errors}");
-    assert_eq!(dumped.lines().count(), 6, "the revision and each instance");
+    assert_eq!(
+        dumped.lines().count(),
+        7,
+        "the revision, the TTL, and each instance"
+    );
 
     to.write("dump.jsonl", &dumped);
     to.write("keys", KEY);
@@ -83,7 +87,7 @@ fn what_is_dumped_is_restored() {
     ];
     let (code, out, errors) = state(&to, &restore);
     assert_eq!((code, &*errors), (Some(0), ""));
-    assert!(out.contains("5 instances in 6 records"), "{out}");
+    assert!(out.contains("5 instances in 7 records"), "{out}");
     let (code, _, errors) = state(&to, &restore);
     assert_eq!(code, Some(2));
     assert!(errors.contains("holds a state already"), "{errors}");
