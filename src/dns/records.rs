@@ -18,7 +18,7 @@ use super::message::ExtendedError;
 use super::rr::{RecordType, RrSet, Varies};
 use super::subset::Limit;
 use super::ttl::Ttl;
-use crate::name::{DomainName, NameError};
+use crate::name::{DomainName, MAX_NAME_LEN, NameError};
 use crate::registry::view::Member;
 use crate::time::Moment;
 
@@ -161,7 +161,9 @@ impl<'a> Source<'a> {
             .collect();
         keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
         let few = keyed.len() <= FEW;
-        let mut places: HashMap<IpAddr, usize, Seeded> = HashMap::default();
+        let many = if few { 0 } else { keyed.len() };
+        let mut places: HashMap<IpAddr, usize, Seeded> =
+            HashMap::with_capacity_and_hasher(many, Seeded::default());
         let mut shares: Vec<u32> = Vec::with_capacity(keyed.len());
         for (_, share, ip) in keyed {
             let octets: &[u8] = match &ip {
@@ -197,23 +199,25 @@ impl<'a> Source<'a> {
         let (mut order, ttl) = self.chosen(maker.basis);
         let mut set = RrSet::new(owner, RecordType::SRV, ttl);
         maker.rng.shuffle(&mut order);
-        let few = order.len() <= FEW;
         let mut seen: HashSet<Vec<u8>, Seeded> = HashSet::default();
-        let mut rdata = Vec::new();
+        let (mut rdata, mut name) = (Vec::new(), [0; MAX_NAME_LEN]);
         order.retain(|member| {
-            let Ok(target) = target(member, zone) else {
-                return false;
+            let host = member.host_name();
+            let target = match host {
+                Some(host) => host.as_wire(),
+                None => match zone.write_below(&own_labels(member), &mut name) {
+                    Ok(own) => own,
+                    Err(_) => return false,
+                },
             };
             let instance = member.instance();
             rdata.clear();
             for word in [instance.priority, instance.weight, port(member)] {
                 rdata.extend_from_slice(&word.to_be_bytes());
             }
-            rdata.extend_from_slice(target.as_wire());
-            if few {
-                return set.push(&rdata);
-            }
-            let new = seen.insert(rdata.clone());
+            rdata.extend_from_slice(target);
+            // An own name holds the instance's id; the name of a host may be there twice.
+            let new = host.is_none() || seen.insert(rdata.clone());
             if new {
                 set.push_distinct(&rdata);
             }
@@ -259,19 +263,15 @@ impl<'a> Source<'a> {
 /// Hashes by a random seed: what is hashed was registered by anybody.
 type Seeded = foldhash::fast::RandomState;
 
-/// The name that an instance's SRV points at: its own, or its host's.
-pub(super) fn target(member: &Member, zone: &DomainName) -> Result<DomainName, NameError> {
-    match member.host_name() {
-        Some(name) => Ok(name.clone()),
-        None => own_name(member, zone),
-    }
-}
-
 /// `I.S.Z`.
 pub(super) fn own_name(member: &Member, zone: &DomainName) -> Result<DomainName, NameError> {
+    zone.prepend_all(&own_labels(member))
+}
+
+/// `I.S`.
+fn own_labels(member: &Member) -> [&[u8]; 2] {
     let instance = member.instance();
-    let labels = [instance.id.as_str(), instance.service.as_str()];
-    zone.prepend_all(&labels.map(str::as_bytes))
+    [instance.id.as_str(), instance.service.as_str()].map(str::as_bytes)
 }
 
 /// A sort key that puts `weight` in front of others with its share of
