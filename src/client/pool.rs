@@ -9,6 +9,10 @@ use super::endpoint::{Endpoint, Outcome, Picked};
 /// How many endpoints a request is tried at, unless set otherwise.
 const ATTEMPTS: usize = 3;
 
+/// After so many endpoints that failed in a row, what is known of the service is out of
+/// date: the others are picked from what DNS says then.
+const OUTDATED: usize = 2;
+
 /// Spreads requests over the endpoints of a query; made by [`Discovery::pool`].
 ///
 /// ```no_run
@@ -104,8 +108,9 @@ impl<B: Balancer> Pool<B> {
 
     /// Makes a request at one endpoint after the other until it goes well.
     ///
-    /// Each is reported, so that one that fails is kept away from for a while. Only for
-    /// requests that may be made twice.
+    /// Each is reported, so that one that fails is kept away from for a while; after the
+    /// second one DNS is asked again, whatever the cache has. Only for requests that may
+    /// be made twice.
     pub async fn call<T, E, F: Future<Output = Result<T, E>>>(
         &self,
         request: impl FnMut(Endpoint) -> F,
@@ -133,6 +138,10 @@ impl<B: Balancer> Pool<B> {
                     if tried.len() >= self.attempts {
                         let tried = tried.len();
                         return Err(CallError::Failed { tried, last });
+                    }
+                    if tried.len() == OUTDATED {
+                        // Without an answer there's what was known.
+                        let _ = self.discovery.resolve_anew(self.query.clone()).await;
                     }
                 }
             }
