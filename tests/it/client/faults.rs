@@ -160,7 +160,7 @@ fn rfc8767_stale_answers_while_dns_is_away() {
     let server = with_ttl("1s");
     let dns = server.dns();
     server.register_web("web-1", 1);
-    let builder = || straight(&server).timeout(Duration::from_millis(50));
+    let builder = || straight(&server).timeout(Duration::from_millis(300));
     let discovery = builder().build().unwrap();
     let strict = builder().max_stale(Duration::ZERO).build().unwrap();
     run(async {
