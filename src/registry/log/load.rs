@@ -19,8 +19,12 @@ use super::record::{Known, Record};
 use super::seal::Keys;
 use crate::time::Clock;
 
-/// Frames that are read and not yet taken.
-const AHEAD: usize = 8;
+/// Frames that are read and not yet taken: no more than it takes to have one at hand, since
+/// what they're made of is used again for the next ones.
+const AHEAD: usize = 1;
+
+/// Octets that most records have at least.
+const RECORD_LEN: usize = 64;
 
 /// Path of a log.
 pub(super) fn log_path(dir: &Path, number: u64) -> PathBuf {
@@ -273,7 +277,8 @@ impl<'k> StateFile<'k> {
         payload: &[u8],
         clock: &Clock,
     ) -> Result<(Vec<Known>, u64, Option<u64>), LoadError> {
-        let (mut known, mut count, mut end, mut rest) = (Vec::new(), 0, None, payload);
+        let mut known = Vec::with_capacity(payload.len() / RECORD_LEN);
+        let (mut count, mut end, mut rest) = (0, None, payload);
         while !rest.is_empty() {
             let (record, after) =
                 Record::decode(rest).map_err(|error| self.damaged(error.to_string()))?;
