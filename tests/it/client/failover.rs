@@ -33,7 +33,9 @@ struct Instance {
 }
 
 impl Instance {
-    fn start(client: &Client, number: usize) -> Self {
+    fn start(server: &str, number: usize) -> Self {
+        // Of its own: what is killed takes its connections with it.
+        let client: Client = server.parse().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -52,7 +54,7 @@ impl Instance {
                 .address(address.ip())
                 .port(address.port())
                 .lease(Duration::from_secs(2))
-                .register(client)
+                .register(&client)
                 .await
                 .unwrap();
             (registration, address)
@@ -140,11 +142,12 @@ fn no_request_is_lost_while_instances_are_killed_and_drained() {
         guard_hold: Some("0s".parse().unwrap()),
         ..Settings::default()
     });
-    let client: Client = url(&server).parse().unwrap();
+    let server_url = url(&server);
+    let client: Client = server_url.parse().unwrap();
     let mut random = fastrand::Rng::new();
     let seed = random.get_seed();
     let mut living: Vec<Instance> = (0..INSTANCES.0)
-        .map(|number| Instance::start(&client, number))
+        .map(|number| Instance::start(&server_url, number))
         .collect();
     let callers = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -182,7 +185,7 @@ fn no_request_is_lost_while_instances_are_killed_and_drained() {
                 left += 1;
             }
         } else if living.len() < INSTANCES.0 {
-            living.push(Instance::start(&client, started));
+            living.push(Instance::start(&server_url, started));
             started += 1;
         }
     }
