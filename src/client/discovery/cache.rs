@@ -35,6 +35,8 @@ pub(super) struct Cache<K, V> {
     most: usize,
     /// How long a positive answer may be stale.
     max_stale: Duration,
+    /// Uses so far. They order the entries where times may be equal.
+    uses: u64,
 }
 
 #[derive(Debug)]
@@ -47,7 +49,8 @@ struct Entry<V> {
     /// The longest TTL that it had.
     longest: Duration,
     backoff: Backoff,
-    used: Moment,
+    /// Which use of the cache was its last one.
+    used: u64,
 }
 
 /// What the cache has.
@@ -82,6 +85,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
             entries: HashMap::default(),
             most,
             max_stale,
+            uses: 0,
         }
     }
 
@@ -94,7 +98,8 @@ impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
             self.entries.remove(key);
             return Cached::Nothing;
         }
-        entry.used = now;
+        self.uses += 1;
+        entry.used = self.uses;
         let is_due = entry.due_at <= now;
         if is_due {
             // Told to one; it's told again if that one fails.
@@ -130,6 +135,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
             false => (Moment::MAX, fresh_until),
         };
         let longest = self.longest(&key).max(life.ttl);
+        self.uses += 1;
         let entry = Entry {
             value,
             longest,
@@ -137,7 +143,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
             due_at,
             stale_until,
             backoff: Backoff::new(RETRY.0, RETRY.1),
-            used: now,
+            used: self.uses,
         };
         self.entries.insert(key, entry);
     }

@@ -125,11 +125,15 @@ fn the_least_recently_used_goes() {
     for key in ["a", "c", "d"] {
         assert_eq!(cache.get(&key, secs(5)), Cached::Fresh(1), "{key}");
     }
-    // Those that are over go first, however late they were used.
+    // Uses at the same time have an order too: "a" was first.
     cache.put("e", 1, negative(1), secs(6), 0.0);
+    assert_eq!(cache.get(&"a", secs(6)), Cached::Nothing);
+    // Those that are over go first, however late they were used.
     cache.put("f", 1, positive(10), secs(8), 0.0);
     assert_eq!(cache.get(&"e", secs(8)), Cached::Nothing);
-    assert_eq!(cache.get(&"d", secs(8)), Cached::Fresh(1));
+    for key in ["c", "d", "f"] {
+        assert_eq!(cache.get(&key, secs(8)), Cached::Fresh(1), "{key}");
+    }
 }
 
 /// One step of a run.
