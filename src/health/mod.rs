@@ -7,8 +7,8 @@
 //! One task schedules everything. An instance is never probed twice at once: its
 //! next probe is due an interval after the last one ended, a little earlier or
 //! later at random, and the first one at any time within it, so that what registered
-//! or was loaded together isn't probed together. While the state is in doubt the interval is shorter, while an instance is starting at
-//! most a second.
+//! or was loaded together isn't probed together. While the state is in doubt the interval
+//! is shorter, while an instance is starting at most a second.
 //!
 //! Who wins over whom: an instance is listed when neither its check nor its own last
 //! report fails, and it isn't draining; so the worst word counts, whoever has it, and
@@ -35,8 +35,8 @@ use tokio::task::{self, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::hosts::{Hosts, Named};
-pub use self::probe::TlsError;
-use self::probe::{Outcome, ProbeResult, Prober};
+use self::probe::{Outcome, ProbeResult};
+pub use self::probe::{Prober, TlsError};
 use self::queue::{Lane, Queue, Ready, Room};
 use self::watched::Watched;
 use crate::name::InstanceId;
@@ -67,33 +67,21 @@ pub struct HealthConfig {
     pub resolvers: Vec<SocketAddr>,
 }
 
-/// Checks that there is all that probes are sent with.
-///
-/// # Errors
-///
-/// TLS can't be set up, or the file of certificates can't be read.
-pub fn check(config: &HealthConfig) -> Result<(), TlsError> {
-    Prober::new(config).map(|_| ())
-}
-
-/// Probes instances and looks up their host names, in this server's own zones with
-/// `own`, until `stop` is cancelled or the registry has stopped.
-///
-/// # Errors
-///
-/// TLS can't be set up, so there is nothing to probe with.
+/// Probes instances with `prober` and looks up their host names, in this server's own
+/// zones with `own`, until `stop` is cancelled or the registry has stopped.
 pub async fn run(
     registry: Registry,
+    prober: Prober,
     config: HealthConfig,
     own: OwnNames,
     instruments: Arc<Instruments>,
     stop: CancellationToken,
-) -> Result<(), TlsError> {
+) {
     let named = Arc::new(Named::default());
     let servers = config.resolvers.clone();
     let hosts = Hosts::new(registry.clone(), named.clone(), own, servers);
     let scheduler = Scheduler {
-        prober: Prober::new(&config)?,
+        prober,
         registry,
         instruments,
         named,
@@ -112,7 +100,6 @@ pub async fn run(
     // Once the registry has stopped there's nothing left to check.
     let both = async { tokio::try_join!(scheduler.run(), hosts.run()).map(|_: ((), ())| ()) };
     let _ = stop.run_until_cancelled(both).await;
-    Ok(())
 }
 
 /// A probe, ordered by when it's due.

@@ -122,8 +122,8 @@ impl Target {
 }
 
 /// What probes are sent with.
-#[derive(Clone, Debug)]
-pub(super) struct Prober {
+#[derive(Clone)]
+pub struct Prober {
     tls: TlsClients,
     networks: CheckNetworks,
     trace: bool,
@@ -135,7 +135,7 @@ impl Prober {
     /// # Errors
     ///
     /// That can't be done, or the certificates of `config` can't be read.
-    pub(super) fn new(config: &HealthConfig) -> Result<Self, TlsError> {
+    pub fn new(config: &HealthConfig) -> Result<Self, TlsError> {
         Ok(Self {
             tls: TlsClients::new(config.ca.as_deref())?,
             networks: config.networks.clone(),

@@ -30,7 +30,7 @@ use crate::dns::service::Service;
 use crate::dns::store::ZoneStore;
 use crate::dns::zone::Zone;
 use crate::dns::zones::{ZoneLoadError, ZoneSource, Zones};
-use crate::health::{self, TlsError};
+use crate::health::{self, Prober, TlsError};
 use crate::http::{self, Api, Explainer, Parts};
 use crate::limit::LimitConfig;
 use crate::name::DomainName;
@@ -56,6 +56,7 @@ pub struct Server {
     dns: Vec<DnsSockets>,
     http: std::net::TcpListener,
     addresses: Addresses,
+    prober: Prober,
     registry: Registry,
     zones: ZoneStore,
     reload: Reload,
@@ -86,7 +87,7 @@ impl Server {
     ///
     /// An address or the directory of the state can't be had, or a zone file is wrong.
     pub fn bind(config: Config, instruments: Arc<Instruments>) -> Result<Self, ServeError> {
-        health::check(&config.health)?;
+        let prober = Prober::new(&config.health)?;
         let source = Arc::new(zone_source(&config));
         // Before they are read: what changes meanwhile is a change.
         let read = config.zones.as_deref().map(Files::of).unwrap_or_default();
@@ -142,6 +143,7 @@ impl Server {
             dns,
             http,
             addresses,
+            prober,
             registry,
             zones,
             reload,
@@ -177,12 +179,16 @@ impl Server {
         let mut parts = JoinSet::new();
         let checks = health::run(
             self.registry.clone(),
+            self.prober,
             self.config.health.clone(),
             own_names(self.zones.clone(), self.registry.clone()),
             self.instruments.clone(),
             stop.clone(),
         );
-        parts.spawn(async { Ok(checks.await?) });
+        parts.spawn(async {
+            checks.await;
+            Ok(())
+        });
         let behind = Parts {
             registry: self.registry.clone(),
             instruments: self.instruments.clone(),
@@ -319,7 +325,7 @@ fn zone_source(config: &Config) -> ZoneSource {
 ///
 /// A zone file is wrong.
 pub fn check(config: &Config) -> Result<(), ServeError> {
-    health::check(&config.health)?;
+    Prober::new(&config.health)?;
     zones::load(&zone_source(config))?;
     Ok(())
 }

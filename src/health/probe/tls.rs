@@ -4,7 +4,6 @@
 //! By default what is asked is whether the instance answers, not who it is: it's
 //! reached by address, which certificates seldom name.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,11 +37,18 @@ pub enum TlsError {
 }
 
 /// What TLS connections are made with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct TlsClients {
     /// Why nothing can be verified, where the system has no certificates to do it with.
-    verifying: Result<Arc<ClientConfig>, Arc<str>>,
-    trusting: Arc<ClientConfig>,
+    verifying: Result<Insides, Arc<str>>,
+    trusting: Insides,
+}
+
+/// A connector for each thing that is spoken inside.
+#[derive(Clone)]
+struct Insides {
+    http1: TlsConnector,
+    http2: TlsConnector,
 }
 
 /// What is spoken inside of TLS (ALPN, [RFC 7301](https://www.rfc-editor.org/rfc/rfc7301)).
@@ -60,14 +66,14 @@ impl TlsClients {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let roots = ca.map_or(Ok(Vec::new()), certificates)?;
         let verifying = match Verifier::new_with_extra_roots(roots, provider.clone()) {
-            Ok(verifier) => Ok(config(Arc::new(verifier), provider.clone())?),
+            Ok(verifier) => Ok(Insides::new(Arc::new(verifier), provider.clone())?),
             // That's for those checks to tell that want it.
             Err(error) => Err(format!("no certificate can be verified here: {error}").into()),
         };
         let trusting = Arc::new(Trusting(provider.clone()));
         Ok(Self {
             verifying,
-            trusting: config(trusting, provider)?,
+            trusting: Insides::new(trusting, provider)?,
         })
     }
 
@@ -83,16 +89,14 @@ impl TlsClients {
             Some(name) => ServerName::try_from(name.to_owned())?,
             None => ServerName::IpAddress(target.address.ip().into()),
         };
-        let config = match tls.verify {
+        let insides = match tls.verify {
             true => self.verifying.as_ref().map_err(|why| why.to_string())?,
             false => &self.trusting,
         };
-        let mut config = ClientConfig::clone(config);
-        config.alpn_protocols = vec![match inside {
-            Inside::Http1 => b"http/1.1".to_vec(),
-            Inside::Http2 => b"h2".to_vec(),
-        }];
-        let connector = TlsConnector::from(Arc::new(config));
+        let connector = match inside {
+            Inside::Http1 => &insides.http1,
+            Inside::Http2 => &insides.http2,
+        };
         Ok(connector.connect(name, stream).await?)
     }
 }
@@ -108,18 +112,28 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     }
 }
 
-fn config(
-    verifier: Arc<dyn ServerCertVerifier>,
-    provider: Arc<CryptoProvider>,
-) -> Result<Arc<ClientConfig>, TlsError> {
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    // Each probe is to see the whole handshake.
-    config.resumption = rustls::client::Resumption::disabled();
-    Ok(Arc::new(config))
+impl Insides {
+    fn new(
+        verifier: Arc<dyn ServerCertVerifier>,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, TlsError> {
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        // Each probe is to see the whole handshake.
+        config.resumption = rustls::client::Resumption::disabled();
+        let speaking = |protocol: &[u8]| {
+            let mut config = config.clone();
+            config.alpn_protocols = vec![protocol.to_vec()];
+            TlsConnector::from(Arc::new(config))
+        };
+        Ok(Self {
+            http1: speaking(b"http/1.1"),
+            http2: speaking(b"h2"),
+        })
+    }
 }
 
 /// Takes every certificate; signatures must be right all the same.
@@ -160,12 +174,5 @@ impl ServerCertVerifier for Trusting {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// Makes an error of a name that isn't one; registration has refused those already.
-impl From<TlsError> for io::Error {
-    fn from(error: TlsError) -> Self {
-        io::Error::other(error)
     }
 }
