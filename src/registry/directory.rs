@@ -361,14 +361,7 @@ impl resolution::Members for Directory {
         let Some(view) = self.service(service) else {
             return;
         };
-        match id {
-            Some(id) => view.member(id).into_iter().for_each(|member| {
-                if !member.left {
-                    show(&member.entry);
-                }
-            }),
-            None => view.registered().for_each(|member| show(&member.entry)),
-        }
+        view.members.each_registered(id, show);
     }
 }
 

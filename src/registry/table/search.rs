@@ -13,16 +13,6 @@ impl resolution::Members for Table {
         let Some(members) = self.services.get(service) else {
             return;
         };
-        match id {
-            Some(id) => members.get(id).into_iter().for_each(|member| {
-                if !member.left {
-                    show(&member.entry);
-                }
-            }),
-            None => members
-                .iter()
-                .filter(|member| !member.left)
-                .for_each(|member| show(&member.entry)),
-        }
+        members.each_registered(id, show);
     }
 }

@@ -9,7 +9,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::Member;
+use super::{Entry, Member};
 use crate::name::InstanceId;
 
 /// Most members of a chunk. One that would have more becomes two.
@@ -60,6 +60,23 @@ impl Members {
     pub fn get(&self, id: &str) -> Option<&Member> {
         let chunk = &self.chunks()[self.place(id)];
         position(chunk, id).ok().map(|at| &chunk[at])
+    }
+
+    /// Shows the registrations of those that haven't left, or of the one of an id.
+    pub(in crate::registry) fn each_registered(
+        &self,
+        id: Option<&str>,
+        show: &mut dyn FnMut(&Entry),
+    ) {
+        let mut show = |member: &Member| {
+            if !member.left {
+                show(&member.entry);
+            }
+        };
+        match id {
+            Some(id) => self.get(id).into_iter().for_each(&mut show),
+            None => self.iter().for_each(&mut show),
+        }
     }
 
     /// The last one.
