@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 
+use namebeat::client::Weighted;
 use namebeat::dns::rr::RecordType;
 use namebeat::dns::text::message::{Said, said};
 use namebeat::name::DomainName;
@@ -85,7 +86,7 @@ pub(super) fn find(
         name: name.to_string(),
         server,
         ttl: response.ttl.unwrap_or(0),
-        pick: draw(&endpoints, fastrand::f64()),
+        pick: pick(&endpoints, &mut |below| fastrand::u64(..below.max(1))),
         endpoints,
     })
 }
@@ -137,7 +138,9 @@ fn addresses(records: &[String], target: &str) -> Vec<IpAddr> {
     found
 }
 
-/// Sets the chances: by weight among the lowest priority value, alike when all weigh nothing.
+/// Sets the chances: by weight among the lowest priority value, alike when all weigh
+/// nothing. What the RFC leaves to those that weigh nothing beside others, one in some
+/// hundred, isn't shown.
 fn weigh(endpoints: &mut [Endpoint]) {
     let Some(lowest) = endpoints.iter().map(|one| one.priority).min() else {
         return;
@@ -153,20 +156,14 @@ fn weigh(endpoints: &mut [Endpoint]) {
     }
 }
 
-/// The place of the one that `at`, from 0 to 1, falls on.
-fn draw(endpoints: &[Endpoint], at: f64) -> usize {
-    let mut left = at * 100.0;
-    for (place, endpoint) in endpoints.iter().enumerate() {
-        left -= endpoint.chance;
-        if left < 0.0 {
-            return place;
-        }
-    }
-    // Of what is lost by rounding, the last that has a chance.
-    endpoints
+/// The place of the one that a client of the library would pick of these, which are in
+/// the order of their priorities.
+fn pick(endpoints: &[Endpoint], random: &mut dyn FnMut(u64) -> u64) -> usize {
+    let lowest = endpoints.first().map(|one| one.priority);
+    let first = endpoints
         .iter()
-        .rposition(|one| one.chance > 0.0)
-        .unwrap_or(0)
+        .take_while(|one| Some(one.priority) == lowest);
+    Weighted::draw(first.map(|one| one.weight), random)
 }
 
 impl Endpoints {
@@ -218,24 +215,26 @@ mod tests {
         weigh(&mut endpoints);
         let chances: Vec<f64> = endpoints.iter().map(|one| one.chance).collect();
         assert_eq!(chances, [25.0, 75.0, 0.0]);
-        let drawn: Vec<usize> = [0.0, 0.24, 0.26, 0.999]
-            .map(|at| draw(&endpoints, at))
-            .to_vec();
-        assert_eq!(drawn, [0, 0, 1, 1]);
+        let picked = [0, 255, 256, 1023].map(|drawn| pick(&endpoints, &mut |_| drawn));
+        assert_eq!(picked, [0, 0, 1, 1]);
     }
 
     proptest! {
         #[test]
         fn chances_are_all_there_is(
             records in proptest::collection::vec((0u16..3, prop_oneof![Just(0), any::<u16>()]), 1..20),
-            at in 0.0..1.0f64,
+            seed: u64,
         ) {
             let mut endpoints: Vec<Endpoint> =
                 records.iter().map(|(priority, weight)| srv(*priority, *weight)).collect();
+            endpoints.sort_by_key(|one| one.priority);
             weigh(&mut endpoints);
             let sum: f64 = endpoints.iter().map(|one| one.chance).sum();
             prop_assert!((sum - 100.0).abs() < 1e-6);
-            prop_assert!(endpoints[draw(&endpoints, at)].chance > 0.0);
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let picked = &endpoints[pick(&endpoints, &mut |below| rng.u64(..below.max(1)))];
+            prop_assert!(picked.chance > 0.0 || picked.weight == 0);
+            prop_assert_eq!(picked.priority, endpoints[0].priority);
         }
     }
 }

@@ -10,8 +10,9 @@
 //!
 //! [`Discovery`] finds the endpoints of a service and keeps them for as long as they're
 //! true; a [`Pool`] spreads requests over them with a [`Balancer`] and goes on to another
-//! when one fails. [`Registration`] registers an instance and keeps it registered. [`Client`] has a method for each call of the HTTP API, and goes to the next server
-//! when one is away. [`Watch`] tells changes as they come.
+//! when one fails. [`Registration`] registers an instance and keeps it registered.
+//! [`Client`] has a method for each call of the HTTP API, and goes to the next server when
+//! one is away. [`Watch`] tells changes as they come.
 //!
 //! The features `reqwest`, `tower` and `tonic` fit discovery into these: a resolver and
 //! requests that go on to another endpoint, a `Discover`, and a channel.

@@ -8,30 +8,44 @@ use crate::client::Endpoint;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weighted;
 
-impl Balancer for Weighted {
-    fn pick(&self, endpoints: &[&Endpoint], request: &mut Request<'_>) -> usize {
-        let sum: u64 = endpoints.iter().map(|it| u64::from(it.weight())).sum();
+impl Weighted {
+    /// The index of one of `weights`, for whoever has SRV records of their own; 0 when
+    /// there is none. `random` is [`Request::random`].
+    pub fn draw(
+        weights: impl Iterator<Item = u16> + Clone,
+        random: &mut dyn FnMut(u64) -> u64,
+    ) -> usize {
+        let sum: u64 = weights.clone().map(u64::from).sum();
+        let zeros = weights.clone().filter(|weight| *weight == 0).count() as u64;
         if sum == 0 {
-            return index((request.random)(endpoints.len() as u64));
+            return index(random(zeros));
         }
-        // "Those with weight 0 are placed at the beginning", and the first is picked
-        // whose running sum is at least a number from 0 to the sum, both included.
-        let drawn = (request.random)(sum + 1);
+        // "Those with weight 0 are placed at the beginning" and the first is picked whose
+        // running sum is at least a number from 0 to the sum. So 0 is theirs; without
+        // them it would be the first one's, whose place is nobody's merit.
+        let drawn = match zeros {
+            0 => 1 + random(sum),
+            _ => random(sum + 1),
+        };
         if drawn == 0 {
-            let zeros = || (0..endpoints.len()).filter(|at| endpoints[*at].weight() == 0);
-            let count = zeros().count() as u64;
-            if count > 0 {
-                // Which one of them comes first is as good as drawn by the RFC's order.
-                let nth = index((request.random)(count));
-                return zeros().nth(nth).unwrap_or_default();
-            }
+            // Which one of them comes first is as good as drawn by the RFC's order.
+            let nth = index(random(zeros));
+            let mut places = weights.enumerate().filter(|(_, weight)| *weight == 0);
+            return places.nth(nth).map_or(0, |(place, _)| place);
         }
         let mut running = 0;
-        let reaches = |endpoint: &&Endpoint| {
-            running += u64::from(endpoint.weight());
-            drawn <= running && endpoint.weight() > 0
+        let reaches = |weight: u16| {
+            running += u64::from(weight);
+            drawn <= running
         };
-        endpoints.iter().position(reaches).unwrap_or_default()
+        { weights }.position(reaches).unwrap_or_default()
+    }
+}
+
+impl Balancer for Weighted {
+    fn pick(&self, endpoints: &[&Endpoint], request: &mut Request<'_>) -> usize {
+        let weights = endpoints.iter().map(|endpoint| endpoint.weight());
+        Self::draw(weights, request.random)
     }
 }
 
