@@ -82,6 +82,14 @@ impl Storage {
         }
     }
 
+    /// Why the state couldn't be loaded, if that is so.
+    pub fn load_failure(&self) -> Option<Arc<LoadError>> {
+        match &*self.phase.borrow() {
+            Phase::Failed(error) => Some(error.clone()),
+            Phase::Loading | Phase::Loaded => None,
+        }
+    }
+
     pub(super) fn loaded(&self) {
         self.phase.send_replace(Phase::Loaded);
     }

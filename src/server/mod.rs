@@ -209,20 +209,17 @@ impl Server {
             served.await;
             Ok(())
         });
-        let storage = self.registry.storage().clone();
-        let loading = async {
-            match storage.is_loaded().await {
-                Err(error) => error,
-                Ok(()) => std::future::pending().await,
-            }
-        };
         let ended = tokio::select! {
             biased;
             () = stop.cancelled() => Ok(()),
-            error = loading => Err(ServeError::Load(error)),
             Some(ended) = parts.join_next() => flatten(ended),
             () = self.registry.stopped() => Err(ServeError::ended("the registry")),
             () = dns.ended.cancelled() => Err(ServeError::ended("DNS")),
+        };
+        // With the registry others end, and may be seen to first.
+        let ended = match self.registry.storage().load_failure() {
+            Some(error) => Err(ServeError::Load(error)),
+            None => ended,
         };
         stop.cancel();
         let grace = GRACE.saturating_add(self.config.table.ttl).min(MAX_GRACE);
