@@ -161,6 +161,8 @@ fn a_probe_hands_on_its_trace() {
         stream
             .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
             .unwrap();
+        // The probe has read it when it closes the connection.
+        assert_eq!(stream.read(&mut request).unwrap(), 0);
         let parent = request
             .lines()
             .find_map(|line| line.strip_prefix("traceparent: "));
