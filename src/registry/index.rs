@@ -105,6 +105,9 @@ impl Index {
             let has_left = |member: Option<&Member>| member.is_some_and(|member| member.left);
             self.move_left(id, service, has_left(was), has_left(is));
             self.move_addresses(id, service, was, is);
+            if was.zip(is).is_some_and(|(was, is)| is_alike(was, is)) {
+                return;
+            }
             for (member, step) in [(was, -1), (is, 1)] {
                 let Some(member) = member else {
                     continue;
@@ -227,6 +230,14 @@ fn best(counts: &[u32; Standing::ALL.len()]) -> Option<Standing> {
     all.into_iter()
         .find(|(_, count)| **count != 0)
         .map(|(standing, _)| standing)
+}
+
+/// Whether two members are of the same kinds and stand alike.
+fn is_alike(was: &Member, is: &Member) -> bool {
+    let (former, current) = (was.instance(), is.instance());
+    standing(was) == standing(is)
+        && former.protocol == current.protocol
+        && former.ports == current.ports
 }
 
 /// Whether all that is indexed of a member is the same.

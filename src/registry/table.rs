@@ -15,6 +15,7 @@ mod former;
 mod hold;
 mod journal;
 mod limits;
+mod membership;
 mod search;
 mod settings;
 
@@ -172,11 +173,16 @@ impl Table {
         now: Moment,
     ) -> Result<Registered, RegisterError> {
         self.expire_one(&instance.id, now);
-        let home = self.homes.get(&instance.id).cloned();
-        if home.is_some() && !replace {
+        let former = self.registered(&instance.id);
+        if former.is_some() && !replace {
             return Err(RegisterError::Exists(instance.id));
         }
-        let stays = home.as_ref() == Some(&instance.service);
+        let former = former.filter(|former| former.instance().service == instance.service);
+        if let Some(former) = former.cloned() {
+            let member = self.renew(instance, &former, now);
+            let replaced = true;
+            return Ok(Registered { member, replaced });
+        }
         // One that comes back to where its own name still answers has its place.
         let members = self.services.get(&instance.service);
         let has_place = members.is_some_and(|members| members.get(instance.id.as_str()).is_some());
@@ -185,7 +191,8 @@ impl Table {
         }
         let mut instance = instance;
         self.share(&mut instance);
-        let former = home.as_ref().and_then(|home| self.take(home, &instance.id));
+        let home = self.homes.get(&instance.id).cloned();
+        let former = home.and_then(|home| self.take(&home, &instance.id));
         // One that has left and comes back under the same name starts afresh.
         self.take(&instance.service.clone(), &instance.id);
         let member = self.member(instance, former.as_ref(), now);
@@ -194,11 +201,20 @@ impl Table {
         self.set_home(id, Some(service.clone()));
         let replaced = former.is_some();
         // From another service it has left, and there its own name goes on.
-        if let Some(former) = former.filter(|_| !stays) {
+        if let Some(former) = former {
             self.leave(former, now);
         }
         self.put(member.clone());
         Ok(Registered { member, replaced })
+    }
+
+    /// Registers an instance again in the service that it's in.
+    fn renew(&mut self, mut instance: Instance, former: &Member, now: Moment) -> Member {
+        instance.share_with(former.instance());
+        let member = self.member(instance, Some(former), now);
+        self.wheel.file(&member.entry);
+        self.swap(member.clone());
+        member
     }
 
     /// Shares with an instance of its service what the two have in common.
@@ -268,12 +284,11 @@ impl Table {
     /// Withdraws an instance for an operator; says when it's drained.
     pub fn drain(&mut self, id: &InstanceId, now: Moment) -> Option<Moment> {
         self.expire_one(id, now);
-        let home = self.homes.get(id)?.clone();
-        let mut member = self.take(&home, id)?;
+        let mut member = self.registered(id)?.clone();
         let drained_at = self.drained_at(&member, now);
         member.draining = true;
         member.drained_at = Some(drained_at);
-        self.put(member);
+        self.swap(member);
         Some(drained_at)
     }
 
@@ -282,11 +297,10 @@ impl Table {
     pub fn resume(&mut self, id: &InstanceId, now: Moment) -> Option<Member> {
         self.expire_one(id, now);
         self.set_drained(id, false);
-        let home = self.homes.get(id)?.clone();
-        let mut member = self.take(&home, id)?;
+        let mut member = self.registered(id)?.clone();
         member.draining = false;
         member.drained_at = None;
-        self.put(member.clone());
+        self.swap(member.clone());
         Some(member)
     }
 
@@ -312,13 +326,12 @@ impl Table {
     }
 
     fn amend(&mut self, entry: &Entry, change: impl FnOnce(&mut Member)) -> bool {
-        let (service, id) = (&entry.instance.service, &entry.instance.id);
-        let current = self.is_current(entry);
-        if let Some(mut member) = current.then(|| self.take(service, id)).flatten() {
-            change(&mut member);
-            self.put(member);
-        }
-        current
+        let Some(mut member) = current(&self.services, entry).cloned() else {
+            return false;
+        };
+        change(&mut member);
+        self.swap(member);
+        true
     }
 
     /// Whether it's the registration that its instance has now.
@@ -374,75 +387,18 @@ impl Table {
         let forgotten = || self.forgotten_at(&member.instance().service, now);
         member.drained_at.unwrap_or_else(forgotten)
     }
+}
 
-    /// Takes a member out of its service.
-    fn take(&mut self, service: &ServiceName, id: &InstanceId) -> Option<Member> {
-        let members = self.services.get_mut(service)?;
-        let member = members.remove(id)?;
-        if members.is_empty() {
-            self.services.remove(service);
-            self.unmanned += usize::from(self.settings.contains_key(service));
-        }
-        self.touched.insert(service.clone());
-        if let Some(drained_at) = member.drained_at {
-            self.leaving
-                .remove(&(drained_at, service.clone(), id.clone()));
-        }
-        self.left -= usize::from(member.left);
-        self.listed -= usize::from(member.is_listable());
-        self.journal.took(&member);
-        Some(member)
-    }
-
-    /// Puts a member into its service.
-    fn put(&mut self, member: Member) {
-        let (id, service) = (
-            member.instance().id.clone(),
-            member.instance().service.clone(),
-        );
-        if let Some(drained_at) = member.drained_at {
-            self.leaving
-                .insert((drained_at, service.clone(), id.clone()));
-        }
-        self.left += usize::from(member.left);
-        self.listed += usize::from(member.is_listable());
-        self.touched.insert(service.clone());
-        self.journal.put(&member);
-        let has_settings = self.settings.contains_key(&service);
-        let members = self.services.entry(service).or_default();
-        self.unmanned -= usize::from(members.is_empty() && has_settings);
-        members.insert(member);
-    }
-
-    /// Notes under which service an id is registered; gives back the one before.
-    fn set_home(&mut self, id: &InstanceId, home: Option<ServiceName>) -> Option<ServiceName> {
-        let before = match home {
-            Some(home) => self.homes.insert(id.clone(), home),
-            None => self.homes.remove(id),
-        };
-        self.journal.set_home(id, &before);
-        before
-    }
-
-    /// Notes whether an id without a registration is drained; says whether it was.
-    fn set_drained(&mut self, id: &InstanceId, drained: bool) -> bool {
-        let before = match drained {
-            true => !self.drained.insert(id.clone()),
-            false => self.drained.remove(id),
-        };
-        if before != drained {
-            self.journal.set_drained(id, before);
-        }
-        before
-    }
+/// The member of a registration, if it's the one that its instance has now.
+fn current<'s>(services: &'s Services, entry: &Entry) -> Option<&'s Member> {
+    let members = services.get(&entry.instance.service)?;
+    let member = members.get(entry.instance.id.as_str())?;
+    (member.entry.generation == entry.generation && !member.left).then_some(member)
 }
 
 /// Whether a registration is the one that its instance has now.
 fn is_current(services: &Services, entry: &Entry) -> bool {
-    let members = services.get(&entry.instance.service);
-    members
-        .and_then(|members| members.get(entry.instance.id.as_str()))
-        .is_some_and(|member| member.entry.generation == entry.generation && !member.left)
+    current(services, entry).is_some()
 }
 
 #[cfg(test)]

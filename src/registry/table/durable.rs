@@ -177,6 +177,7 @@ impl Table {
                     }
                     self.put(member);
                 }
+                Step::Swapped(former) => self.swap(former),
                 Step::Home(id, before) => drop(self.set_home(&id, before)),
                 Step::Settings(service, before) => self.set_settings(&service, before),
                 Step::Drained(id, before) => drop(self.set_drained(&id, before)),

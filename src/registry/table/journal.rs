@@ -17,6 +17,8 @@ pub(super) enum Step {
     Put(ServiceName, InstanceId),
     /// A member was taken out of its service.
     Took(Member),
+    /// It was in the place of one that was put there.
+    Swapped(Member),
     /// An id was registered elsewhere before, or nowhere.
     Home(InstanceId, Option<ServiceName>),
     /// An id was drained without being registered, or not.
@@ -54,6 +56,13 @@ impl Journal {
     pub(super) fn took(&mut self, member: &Member) {
         if self.is_on {
             self.note(member.instance().id.clone(), Step::Took(member.clone()));
+        }
+    }
+
+    /// A member was in the place of one that was put there.
+    pub(super) fn swapped(&mut self, former: Member) {
+        if self.is_on {
+            self.note(former.instance().id.clone(), Step::Swapped(former));
         }
     }
 

@@ -84,15 +84,15 @@ impl Members {
         self.chunks().last()?.last()
     }
 
-    /// Puts a member in the place of its id.
-    pub(in crate::registry) fn insert(&mut self, member: Member) {
+    /// Puts a member in the place of its id; gives back the one that was there.
+    pub(in crate::registry) fn insert(&mut self, member: Member) -> Option<Member> {
         let id = member.instance().id.as_str();
         let place = self.place(id);
         let shared = &mut self.chunks_mut()[place];
         let at = match position(shared, id) {
             Ok(at) => {
-                Arc::make_mut(shared)[at] = member;
-                return;
+                let place = &mut Arc::make_mut(shared)[at];
+                return Some(std::mem::replace(place, member));
             }
             Err(at) => at,
         };
@@ -111,6 +111,7 @@ impl Members {
             let upper = chunk.split_off(if is_last { CHUNK } else { CHUNK / 2 });
             self.insert_chunk(place + 1, Arc::new(upper));
         }
+        None
     }
 
     /// Takes the member of that id out.
