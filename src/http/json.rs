@@ -1,10 +1,11 @@
 //! JSON bodies in and out, with errors that name the field.
 
+use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody as _};
+use axum::body::{Bytes, HttpBody as Body};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
@@ -21,6 +22,9 @@ use crate::api;
 /// Longest time that a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Octets that most responses fit into, so that they're written without a copy.
+const USUAL_LEN: usize = 1024;
+
 /// A request's body, read whole. Its `Content-Type` isn't looked at, so that
 /// `curl -d` works as it is.
 pub(super) struct RawBody(pub Bytes);
@@ -29,37 +33,44 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let body = request.into_body();
-        if body.is_end_stream() {
-            return Ok(Self(Bytes::new()));
-        }
-        if body.size_hint().lower() > MAX_BODY_LEN as u64 {
-            return Err(too_large());
-        }
-        let read = Limited::new(body, MAX_BODY_LEN).collect();
-        let body = tokio::time::timeout(BODY_TIMEOUT, read)
-            .await
-            .map_err(|_| {
-                Problem::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "slow-body",
-                    "The body came too slowly",
-                )
-                .detail(format!(
-                    "a body must be there whole within {BODY_TIMEOUT:?}"
-                ))
-            })?;
-        let body = body.map_err(|error| match error.is::<LengthLimitError>() {
-            true => too_large(),
-            false => Problem::new(
-                StatusCode::BAD_REQUEST,
-                "unreadable",
-                "The body couldn't be read",
-            )
-            .detail(error.to_string()),
-        })?;
-        Ok(Self(body.to_bytes()))
+        read_body(request.into_body()).await
     }
+}
+
+/// Reads a body whole, up to [`MAX_BODY_LEN`] and within [`BODY_TIMEOUT`].
+pub(super) async fn read_body<B>(body: B) -> Result<RawBody, Problem>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    if body.is_end_stream() {
+        return Ok(RawBody(Bytes::new()));
+    }
+    if body.size_hint().lower() > MAX_BODY_LEN as u64 {
+        return Err(too_large());
+    }
+    let read = Limited::new(body, MAX_BODY_LEN).collect();
+    let body = tokio::time::timeout(BODY_TIMEOUT, read)
+        .await
+        .map_err(|_| {
+            Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "slow-body",
+                "The body came too slowly",
+            )
+            .detail(format!(
+                "a body must be there whole within {BODY_TIMEOUT:?}"
+            ))
+        })?;
+    let body = body.map_err(|error| match error.is::<LengthLimitError>() {
+        true => too_large(),
+        false => Problem::new(
+            StatusCode::BAD_REQUEST,
+            "unreadable",
+            "The body couldn't be read",
+        )
+        .detail(error.to_string()),
+    })?;
+    Ok(RawBody(body.to_bytes()))
 }
 
 fn too_large() -> Problem {
@@ -210,9 +221,10 @@ fn malformed(detail: impl Into<String>) -> Problem {
 
 /// A response of JSON.
 pub(super) fn respond<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Response {
+    let mut text = Vec::with_capacity(USUAL_LEN);
     // Types of `api` serialize into memory without fail: no map has odd keys.
-    let text = serde_json::to_vec(value).unwrap_or_default();
-    let mut response = Response::new(Body::from(text));
+    let _ = serde_json::to_writer(&mut text, value);
+    let mut response = Response::new(text.into());
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);

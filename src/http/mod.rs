@@ -1,7 +1,8 @@
 //! The side port: registration, discovery and health over HTTP and JSON.
 //!
 //! ```text
-//! request → trace → admit → handler: json → Instance → Registry → api → response
+//! request → trace → admit → router → handler: json → Instance → Registry → api → response
+//!                         └▶ hot ──────┘
 //! ```
 //!
 //! Handlers only translate. What may be registered is decided by
@@ -14,10 +15,12 @@
 //!
 //! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 
+mod admit;
 mod conditional;
 mod config_values;
 mod convert;
 mod explain;
+mod hot;
 mod instances;
 mod json;
 mod policy;
@@ -29,17 +32,15 @@ mod shown;
 mod trace;
 mod watch;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use tokio_util::sync::CancellationToken;
 
 pub use self::rate::Rate;
@@ -51,15 +52,11 @@ use crate::api::explain::Explanation;
 use crate::api::{Readiness, StorageUnwritable};
 use crate::registry::Registry;
 use crate::registry::check::networks::CheckNetworks;
-use crate::registry::storage::Unavailable;
 use crate::reload::Reload;
 use crate::telemetry::Instruments;
 
 /// Most octets of a request's body.
 pub const MAX_BODY_LEN: usize = 1 << 20;
-
-/// Longest time that a call waits for the state to be loaded.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What handlers work with; cheap to clone.
 #[derive(Clone)]
@@ -72,7 +69,14 @@ impl Api {
             parts,
             stop,
             rendered: Rendered::default(),
+            paths: routes().map(|(path, _)| path).into(),
         }))
+    }
+
+    /// What is at `path`, as [`routes`] has it.
+    fn route(&self, path: &str) -> Option<&'static str> {
+        let found = self.paths.iter().find(|route| is_at(route, path));
+        found.copied()
     }
 }
 
@@ -89,6 +93,8 @@ pub struct Shared {
     parts: Parts,
     stop: CancellationToken,
     rendered: Rendered,
+    /// Paths of what is called.
+    paths: Box<[&'static str]>,
 }
 
 impl Deref for Shared {
@@ -119,44 +125,63 @@ pub struct Parts {
     pub probed: CheckNetworks,
 }
 
-/// The whole side port as one service; tests call it without a socket.
-pub fn router(api: Api) -> Router {
-    Router::new()
-        .route("/v1/instances", post(instances::create))
-        .route(
+/// What is at each path, in parts of it: `{…}` is any one segment.
+fn routes() -> [(&'static str, MethodRouter<Api>); 17] {
+    [
+        ("/v1/instances", post(instances::create)),
+        (
             "/v1/instances/{id}",
             get(instances::read_one)
                 .put(instances::put)
                 .delete(instances::deregister),
-        )
-        .route("/v1/instances/{id}/heartbeat", post(instances::heartbeat))
-        .route("/v1/instances/{id}/drain", post(instances::drain))
-        .route("/v1/instances/{id}/resume", post(instances::resume))
-        .route("/v1/heartbeats", post(instances::heartbeats))
-        .route("/v1/services", get(services::list))
-        .route("/v1/services/{name}", get(services::read))
-        .route(
+        ),
+        ("/v1/instances/{id}/heartbeat", post(instances::heartbeat)),
+        ("/v1/instances/{id}/drain", post(instances::drain)),
+        ("/v1/instances/{id}/resume", post(instances::resume)),
+        ("/v1/heartbeats", post(instances::heartbeats)),
+        ("/v1/services", get(services::list)),
+        ("/v1/services/{name}", get(services::read)),
+        (
             "/v1/services/{name}/policy",
             get(policy::read).put(policy::put).delete(policy::delete),
-        )
-        .route("/v1/services/{name}/config", get(config_values::list))
-        .route(
+        ),
+        ("/v1/services/{name}/config", get(config_values::list)),
+        (
             "/v1/services/{name}/config/{key}",
             get(config_values::read)
                 .put(config_values::put)
                 .delete(config_values::delete),
-        )
-        .route("/v1/watch", get(watch::stream))
-        .route("/v1/stats", get(services::stats))
-        .route("/v1/explain", get(explain::explain))
-        .route("/v1/reload", post(reload))
-        .route("/healthz", get(alive))
-        .route("/readyz", get(ready))
+        ),
+        ("/v1/watch", get(watch::stream)),
+        ("/v1/stats", get(services::stats)),
+        ("/v1/explain", get(explain::explain)),
+        ("/v1/reload", post(reload)),
+        ("/healthz", get(alive)),
+        ("/readyz", get(ready)),
+    ]
+}
+
+/// Whether a path of [`routes`] is that of a request.
+fn is_at(route: &str, path: &str) -> bool {
+    let (mut parts, mut of_path) = (route.split('/'), path.split('/'));
+    loop {
+        match (parts.next(), of_path.next()) {
+            (None, None) => return true,
+            (Some(part), Some(found)) if part == found => {}
+            (Some(part), Some(found)) if part.starts_with('{') && !found.is_empty() => {}
+            _ => return false,
+        }
+    }
+}
+
+/// All calls as one service, behind what admits them.
+fn router(api: Api) -> Router {
+    let routed = |router: Router<Api>, (path, methods)| router.route(path, methods);
+    routes()
+        .into_iter()
+        .fold(Router::new(), routed)
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        // Inside the router, so that the trace knows which route was matched. One layer
-        // for all, since each costs a request as much as parsing it.
-        .layer(middleware::from_fn_with_state(api.clone(), admit))
         .with_state(api)
 }
 
@@ -184,50 +209,6 @@ async fn ready(State(api): State<Api>) -> Response {
         }),
     };
     json::respond(code, &readiness)
-}
-
-/// Lets a request through, inside of its span, when nothing speaks against it.
-async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
-    trace::traced(request, async |request| {
-        if let Some(problem) = refused(&api, &request) {
-            return problem.into_response();
-        }
-        match unloaded(&api, request.uri().path()).await {
-            Some(problem) => problem.into_response(),
-            None => next.run(request).await,
-        }
-    })
-    .await
-}
-
-/// Why a request isn't let through.
-fn refused(api: &Api, request: &Request) -> Option<Problem> {
-    if is_foreign(request.headers()) {
-        let title = "Sent by a foreign page";
-        let problem = Problem::new(StatusCode::FORBIDDEN, "foreign-origin", title);
-        return Some(problem.detail(
-            "the Origin header isn't this server by its address or as localhost; \
-             call the API from a program, which sends no Origin",
-        ));
-    }
-    let is_change = !request.method().is_safe();
-    if is_change && let Err(problem) = api.rate.take(request, api.registry.now()) {
-        return Some(problem);
-    }
-    None
-}
-
-/// Why a request can't be answered yet: an instance that isn't known before the state
-/// is loaded may well be registered.
-async fn unloaded(api: &Api, path: &str) -> Option<Problem> {
-    if !api.registry.directory().is_loaded() && path.starts_with("/v1/") {
-        let loaded = tokio::time::timeout(PATIENCE, api.registry.storage().is_loaded());
-        // What can't be loaded ends the server.
-        if !matches!(loaded.await, Ok(Ok(()))) {
-            return Some(Unavailable::Loading.into());
-        }
-    }
-    None
 }
 
 /// `POST /v1/reload`.
@@ -260,27 +241,29 @@ async fn wrong_method(request: Request) -> Response {
     .into_response()
 }
 
-/// Whether a page of another site had a browser send it: without tokens, the browser's
-/// place on this network is all that such a request would need.
-///
-/// A page is at home here when its origin is the host it calls, by an address or
-/// as `localhost`. Any other name could be made to point here by its owner.
-fn is_foreign(headers: &HeaderMap) -> bool {
-    if !headers.contains_key(header::ORIGIN) {
-        return false;
-    }
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://"));
-    let at_home = text(header::HOST)
-        .is_some_and(|host| is_own(host) && origin.is_some_and(|(_, origin)| origin == host));
-    !at_home
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Whether a host, with or without a port, is an address or `localhost`.
-fn is_own(host: &str) -> bool {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    host.parse::<SocketAddr>().is_ok()
-        || host.parse::<IpAddr>().is_ok()
-        || name.parse::<IpAddr>().is_ok()
-        || name.eq_ignore_ascii_case("localhost")
+    #[test]
+    fn paths_are_as_the_router_has_them() {
+        let route = |path: &str| {
+            let all = routes().into_iter().map(|(route, _)| route);
+            all.filter(|route| is_at(route, path)).collect::<Vec<_>>()
+        };
+        assert_eq!(route("/v1/instances"), ["/v1/instances"]);
+        assert_eq!(route("/v1/instances/a"), ["/v1/instances/{id}"]);
+        assert_eq!(route("/v1/instances/%2f"), ["/v1/instances/{id}"]);
+        let config = ["/v1/services/{name}/config/{key}"];
+        assert_eq!(route("/v1/services/web/config/a.b"), config);
+        for path in [
+            "/",
+            "/v1",
+            "/v1/instances/",
+            "/v1/instances/a/b",
+            "/v1/instances/a/drain/",
+        ] {
+            assert!(route(path).is_empty(), "{path}");
+        }
+    }
 }

@@ -10,13 +10,15 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
-use axum::response::Response;
-use axum::{Router, http};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -27,7 +29,9 @@ use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
-use super::{Api, router};
+use super::admit::{refused, unloaded};
+use super::hot::Hot;
+use super::{Api, router, trace};
 use crate::accept::serve_connections;
 
 /// Longest time until a request's head is there, from the start of the
@@ -40,18 +44,18 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Serves the API on at most `connections` at once, until `stop` is cancelled, then
 /// until its requests are answered.
 pub async fn serve(listener: TcpListener, connections: usize, api: Api, stop: CancellationToken) {
-    let router = router(api);
+    let router = router(api.clone());
     serve_connections(listener, connections, &stop, |stream, peer| {
-        Some(connection(stream, peer, router.clone(), stop.clone()))
+        let (api, router) = (api.clone(), router.clone());
+        let callee = Arc::new(Callee { api, router, peer });
+        Some(connection(stream, callee, stop.clone()))
     })
     .await;
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
-    let service = service_fn(move |mut request: http::Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        answer(router.clone(), request.map(Body::new))
-    });
+async fn connection(stream: TcpStream, callee: Arc<Callee>, stop: CancellationToken) {
+    let peer = callee.peer;
+    let service = service_fn(move |request| answer(callee.clone(), request));
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
@@ -70,8 +74,37 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: C
     }
 }
 
-async fn answer(mut router: Router, request: Request) -> Result<Response, Infallible> {
-    router.call(request).await
+/// What answers the requests of one connection.
+struct Callee {
+    api: Api,
+    router: Router,
+    peer: SocketAddr,
+}
+
+async fn answer(callee: Arc<Callee>, request: Request<Incoming>) -> Result<Response, Infallible> {
+    let (head, body) = request.into_parts();
+    let span = trace::open(&head, || callee.api.route(head.uri.path()), callee.peer);
+    Ok(trace::traced(span, callee.answer(head, body)).await)
+}
+
+impl Callee {
+    /// Answers a request when nothing speaks against it.
+    async fn answer(&self, head: Parts, body: Incoming) -> Response {
+        if let Some(problem) = refused(&self.api, self.peer.ip(), &head) {
+            return problem.into_response();
+        }
+        if let Some(problem) = unloaded(&self.api, head.uri.path()).await {
+            return problem.into_response();
+        }
+        if let Some(hot) = Hot::of(&head) {
+            let answer = hot.answer(self.api.clone(), self.peer, body);
+            return answer.await.into_response();
+        }
+        let mut request = Request::from_parts(head, Body::new(body));
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        let Ok(response) = self.router.clone().call(request).await;
+        response
+    }
 }
 
 /// A stream on which a write fails that makes no progress for [`WRITE_TIMEOUT`].

@@ -12,7 +12,7 @@
 //! | `http.route` | absent when no route matched |
 //! | `url.path` | without the query, which may hold secrets |
 //! | `http.response.status_code`, `error.type` | the status; the second for 5xx only |
-//! | `client.address` | when the server knows it ([`ConnectInfo`]) |
+//! | `client.address` | the other end of the connection |
 //!
 //! The span ends when the handler returns: the body of a watch streams on after it.
 //!
@@ -20,7 +20,7 @@
 
 use std::net::SocketAddr;
 
-use axum::extract::{ConnectInfo, MatchedPath, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use opentelemetry::Context;
@@ -31,16 +31,12 @@ use tracing::field::{Empty, display};
 use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// Has a request answered inside of a span. To be called once the route is known.
-pub(super) async fn traced(
-    request: Request,
-    answer: impl AsyncFnOnce(Request) -> Response,
-) -> Response {
-    let span = open(&request);
+/// Has a request answered inside of its span.
+pub(super) async fn traced(span: Span, answer: impl Future<Output = Response>) -> Response {
     if span.is_disabled() {
-        return answer(request).await;
+        return answer.await;
     }
-    let response = answer(request).instrument(span.clone()).await;
+    let response = answer.instrument(span.clone()).await;
     let status = response.status();
     span.record("http.response.status_code", status.as_u16());
     if status.is_server_error() {
@@ -50,8 +46,13 @@ pub(super) async fn traced(
     response
 }
 
-fn open(request: &Request) -> Span {
-    let method = method_name(request.method());
+/// The span of a request of `client`; `route` finds what is at its path.
+pub(super) fn open(
+    request: &Parts,
+    route: impl FnOnce() -> Option<&'static str>,
+    client: SocketAddr,
+) -> Span {
+    let method = method_name(&request.method);
     // The conventions have "HTTP" where a name would begin with `_OTHER`.
     let verb = if method == OTHER_METHOD {
         "HTTP"
@@ -67,22 +68,19 @@ fn open(request: &Request) -> Span {
         http.request.method = method,
         http.route = Empty,
         http.response.status_code = Empty,
-        url.path = request.uri().path(),
+        url.path = request.uri.path(),
         client.address = Empty,
         error.type = Empty,
     );
     if span.is_disabled() {
         return span;
     }
-    if let Some(route) = request.extensions().get::<MatchedPath>() {
-        let route = route.as_str();
+    if let Some(route) = route() {
         span.record("otel.name", display(format_args!("{verb} {route}")));
         span.record("http.route", route);
     }
-    if let Some(ConnectInfo(client)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
-        span.record("client.address", display(client.ip()));
-    }
-    let parent = parent_of(request.headers());
+    span.record("client.address", display(client.ip()));
+    let parent = parent_of(&request.headers);
     if parent.span().span_context().is_valid() {
         // Fails only when traces are off, and then there is nothing to continue.
         let _ = span.set_parent(parent);
@@ -130,10 +128,8 @@ impl Extractor for Headers<'_> {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use axum::Router;
-    use axum::http::StatusCode;
-    use axum::middleware::{Next, from_fn};
-    use axum::routing::get;
+    use axum::http::{Request, StatusCode};
+    use axum::response::IntoResponse;
     use opentelemetry::trace::{Status, TracerProvider};
     use opentelemetry_sdk::error::OTelSdkResult;
     use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
@@ -162,18 +158,13 @@ mod tests {
         // Of this thread, which is all that this runtime has.
         let _subscribed =
             tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
-        let app = Router::new()
-            .route("/away", get(|| async { StatusCode::SERVICE_UNAVAILABLE }))
-            .route("/wrong", get(|| async { StatusCode::BAD_REQUEST }))
-            .layer(from_fn(async |request: Request, next: Next| {
-                traced(request, async |request| next.run(request).await).await
-            }));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(axum::serve(listener, app).into_future());
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        for path in ["away", "wrong"] {
-            client.get(format!("{url}/{path}")).send().await.unwrap();
+        for (path, status) in [
+            ("/away", StatusCode::SERVICE_UNAVAILABLE),
+            ("/wrong", StatusCode::BAD_REQUEST),
+        ] {
+            let (request, ()) = Request::get(path).body(()).unwrap().into_parts();
+            let span = open(&request, || Some(path), ([192, 0, 2, 1], 9).into());
+            traced(span, async { status.into_response() }).await;
         }
 
         let spans = kept.0.lock().unwrap();

@@ -6,11 +6,10 @@ mod exporter;
 mod metrics;
 mod outage;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use namebeat::http::{Api, Parts, router};
+use namebeat::http::{Api, Parts};
 use namebeat::registry::check::networks::CheckNetworks;
 use namebeat::registry::table::TableConfig;
 use namebeat::reload::Reloads;
@@ -97,11 +96,11 @@ async fn http_spans_continue_the_callers_trace() {
         reload: Reloads::new(1, chrono::Utc::now()).0,
         explain: Arc::new(|_, _, _| Err("nothing is explained here".to_owned())),
     };
-    let app = router(Api::new(parts, CancellationToken::new()))
-        .into_make_service_with_connect_info::<SocketAddr>();
+    let stop = CancellationToken::new();
+    let api = Api::new(parts, stop.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(axum::serve(listener, app).into_future());
+    tokio::spawn(namebeat::http::serve(listener, 10, api, stop));
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let response = client
         .put(format!("{url}/v1/instances/web-1?token=secret"))
