@@ -1,22 +1,22 @@
 //! The files of the state directory, behind a trait so that tests can have them fail.
 //!
-//! Only what writes goes through here: create, append, sync, cut, rename, remove.
+//! Only what writes goes through here: create, write, sync, cut, rename, remove.
 //! Reading is plain `std`, since what is read wrong shows in its checksum.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-/// A file that is written at its end.
+/// A file that is written.
 pub trait DiskFile: fmt::Debug + Send {
-    /// Appends all of `octets`, or fails with some of them written.
-    fn append(&mut self, octets: &[u8]) -> io::Result<()>;
+    /// Writes all of `octets` from octet `at` on, or fails with some of them written.
+    fn write(&mut self, at: u64, octets: &[u8]) -> io::Result<()>;
 
-    /// Returns once what was appended is on the medium.
+    /// Returns once what was written is on the medium.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Cuts the file to its first `len` octets; what is appended next comes there.
+    /// Cuts the file to its first `len` octets.
     fn cut(&mut self, len: u64) -> io::Result<()>;
 }
 
@@ -25,7 +25,7 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// Makes a file that isn't there yet.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Opens a file to append to it.
+    /// Opens a file to go on writing.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
     /// Gives a file another name, in place of the file that has it.
@@ -45,7 +45,7 @@ pub struct FileSystem;
 impl Disk for FileSystem {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let mut options = OpenOptions::new();
-        options.append(true).create_new(true);
+        options.write(true).create_new(true);
         // What is registered is for the server's own user to read.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -53,7 +53,7 @@ impl Disk for FileSystem {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(OpenOptions::new().append(true).open(path)?))
+        Ok(Box::new(OpenOptions::new().write(true).open(path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -70,7 +70,8 @@ impl Disk for FileSystem {
 }
 
 impl DiskFile for File {
-    fn append(&mut self, octets: &[u8]) -> io::Result<()> {
+    fn write(&mut self, at: u64, octets: &[u8]) -> io::Result<()> {
+        self.seek(SeekFrom::Start(at))?;
         self.write_all(octets)
     }
 

@@ -5,13 +5,14 @@
 //! frame    marker:u32 len:u32 sequence:u64 crc:u32 payload
 //! ```
 //!
-//! Numbers are little endian. A frame's checksum (CRC-32C) begins with its file's
+//! A log that wasn't ended may have octets of 0 behind its last frame: room for further
+//! ones. Numbers are little endian. A frame's checksum (CRC-32C) begins with its file's
 //! salt, which is drawn at random: so no payload can hold what passes for a frame.
 //! Sequence numbers go up by one, so that frames that were lost or moved show, too.
 
 use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 /// Version of the format, of frames and of the records in them.
@@ -158,7 +159,7 @@ impl Reader {
         let offset = self.cursor.len;
         let fault = |what| Ok(Err(Fault { offset, what }));
         let left = self.len - offset;
-        if left == 0 {
+        if left == 0 || self.is_room()? {
             return Ok(Ok(None));
         }
         if left < HEAD_LEN as u64 {
@@ -185,6 +186,25 @@ impl Reader {
         self.cursor.sequence += 1;
         self.cursor.len += (HEAD_LEN + payload_len) as u64;
         Ok(Ok(Some(payload)))
+    }
+
+    /// Whether nothing is in the file from here on but octets of 0, as no frame begins.
+    fn is_room(&mut self) -> io::Result<bool> {
+        if self.file.fill_buf()?.first() != Some(&0) {
+            return Ok(false);
+        }
+        loop {
+            let octets = self.file.fill_buf()?;
+            if octets.is_empty() {
+                return Ok(true);
+            }
+            if octets.iter().any(|octet| *octet != 0) {
+                self.file.seek(SeekFrom::Start(self.cursor.len))?;
+                return Ok(false);
+            }
+            let len = octets.len();
+            self.file.consume(len);
+        }
     }
 
     /// Where behind the cursor a whole frame begins, if there is one. Each frame is on

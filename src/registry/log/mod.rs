@@ -36,6 +36,12 @@ pub use self::seal::{KeyFileError, Keys};
 use self::snapshot::{Source, Writing};
 use crate::time::Clock;
 
+/// Octets that a log grows by beyond what is appended, for what comes next.
+///
+/// With each sync of a file that has grown its new length is written, too, in another
+/// place of the medium. In room that is there already a sync is one write.
+const ROOM: usize = 256 << 10;
+
 /// Octets of logs after which a snapshot is made, if the last one isn't longer.
 const SNAPSHOT_AFTER: u64 = 64 << 20;
 
@@ -156,6 +162,8 @@ pub(super) struct Log {
     number: u64,
     file: Box<dyn DiskFile>,
     cursor: Cursor,
+    /// Octets of the file, of which those behind the cursor are 0.
+    room: u64,
     /// Whether something behind the cursor has to be cut first.
     torn: bool,
     /// Octets of logs since the last snapshot.
@@ -196,6 +204,7 @@ impl Log {
             state,
             number,
             file,
+            room: cursor.len,
             cursor,
             torn: false,
             grown: log_len,
@@ -211,13 +220,27 @@ impl Log {
         self.mend()?;
         let place = place(Kind::Log, self.number, self.cursor.sequence);
         let payload = wrap(self.state.keys.as_deref(), records, &place)?;
-        let frame = self.cursor.frame(&payload)?;
+        let mut frame = self.cursor.frame(&payload)?;
+        let behind = self.cursor.behind(&frame);
+        if self.room < behind.len {
+            frame.resize(frame.len() + ROOM, 0);
+        }
         self.torn = true;
-        self.file.append(&frame)?;
+        self.file.write(self.cursor.len, &frame)?;
         self.file.sync()?;
         self.torn = false;
-        self.cursor = self.cursor.behind(&frame);
-        self.grown += frame.len() as u64;
+        self.room = self.room.max(self.cursor.len + frame.len() as u64);
+        self.grown += behind.len - self.cursor.len;
+        self.cursor = behind;
+        Ok(())
+    }
+
+    /// Cuts off the room that nothing will come into.
+    fn trim(&mut self) -> io::Result<()> {
+        if self.cursor.len < self.room {
+            self.file.cut(self.cursor.len)?;
+            self.room = self.cursor.len;
+        }
         Ok(())
     }
 
@@ -231,6 +254,7 @@ impl Log {
             self.file = self.state.disk.open(&path)?;
             self.file.cut(self.cursor.len)?;
             self.file.sync()?;
+            self.room = self.cursor.len;
             self.torn = false;
         }
         Ok(())
@@ -246,8 +270,10 @@ impl Log {
     /// was appended has to be published.
     pub(super) fn rotate(&mut self, source: Source) -> io::Result<()> {
         self.mend()?;
+        self.trim()?;
         let number = self.number + 1;
         (self.file, self.cursor) = self.state.begin_log(number)?;
+        self.room = self.cursor.len;
         self.number = number;
         self.grown = 0;
         self.is_rekeyed = false;
@@ -281,6 +307,15 @@ impl Log {
     }
 }
 
+impl Drop for Log {
+    fn drop(&mut self) {
+        if !self.torn {
+            // Room that stays is read as such.
+            let _ = self.trim();
+        }
+    }
+}
+
 impl StateDir {
     /// Makes the log of that number, with nothing in it.
     fn begin_log(&self, number: u64) -> io::Result<(Box<dyn DiskFile>, Cursor)> {
@@ -290,7 +325,7 @@ impl StateDir {
         let mut file = self.disk.create(&path)?;
         let (cursor, header) = Cursor::begin(Kind::Log, number);
         let begun = file
-            .append(&header)
+            .write(0, &header)
             .and_then(|()| file.sync())
             .and_then(|()| self.disk.sync_dir(&self.dir));
         if let Err(error) = begun {

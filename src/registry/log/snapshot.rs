@@ -121,7 +121,7 @@ impl Job {
     fn write(&self, path: &std::path::Path, source: &Source) -> io::Result<u64> {
         let mut file = self.disk.create(path)?;
         let (mut cursor, header) = Cursor::begin(Kind::Snapshot, self.number);
-        file.append(&header)?;
+        file.write(0, &header)?;
         let (mut payload, mut count) = (Vec::with_capacity(FRAME_LEN + 4096), 0);
         let mut frame = |payload: &mut Vec<u8>| {
             if self.stop.load(Ordering::Relaxed) {
@@ -130,7 +130,7 @@ impl Job {
             let place = super::place(Kind::Snapshot, self.number, cursor.sequence);
             let sealed = super::wrap(self.keys.as_deref(), payload, &place)?;
             let frame = cursor.frame(&sealed)?;
-            file.append(&frame)?;
+            file.write(cursor.len, &frame)?;
             cursor = cursor.behind(&frame);
             payload.clear();
             Ok(())

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
+use super::frame::HEADER_LEN;
 use super::record::Record;
 use super::*;
 
@@ -112,6 +113,46 @@ fn a_log_that_ends_anywhere_is_cut_after_its_last_whole_frame() {
             "of {len} octets"
         );
     }
+}
+
+#[test]
+fn room_behind_the_last_frame_is_no_part_of_it() {
+    let (dir, killed) = (TempDir::new(), TempDir::new());
+    let (_, mut log, _) = load(open(&dir)).unwrap();
+    log.append(&gone("a")).unwrap();
+    log.append(&gone("b")).unwrap();
+    let end = log.cursor.len as usize;
+    let octets = fs::read(dir.log(1)).unwrap();
+    assert!(octets.len() > end && octets[end..].iter().all(|octet| *octet == 0));
+    drop(log);
+    assert_eq!(fs::read(dir.log(1)).unwrap(), octets[..end]);
+    // As it is when the server is killed.
+    fs::write(killed.log(1), &octets).unwrap();
+    let (ids, mut log, torn) = load(open(&killed)).unwrap();
+    assert_eq!((ids.len(), torn), (2, 0));
+    log.append(&gone("c")).unwrap();
+    drop(log);
+    let (ids, log, torn) = load(open(&killed)).unwrap();
+    assert_eq!(
+        (&ids[..], torn),
+        (&["a", "b", "c"].map(String::from)[..], 0)
+    );
+    drop(log);
+    // Something is in it: that was to be a frame.
+    let mut torn_in = octets.clone();
+    torn_in[end + 5000] = 1;
+    fs::write(killed.log(1), &torn_in).unwrap();
+    let (ids, log, torn) = load(open(&killed)).unwrap();
+    assert_eq!((ids.len(), torn as usize), (2, octets.len() - end));
+    drop(log);
+    assert_eq!(fs::read(killed.log(1)).unwrap(), octets[..end]);
+    // A frame that's lost is no room.
+    let mut lost = octets;
+    let middle = end - (end - HEADER_LEN) / 2;
+    lost[HEADER_LEN..middle].fill(0);
+    fs::write(killed.log(1), &lost).unwrap();
+    let error = load(open(&killed)).unwrap_err().to_string();
+    assert!(error.contains("damaged at offset 28"), "{error}");
 }
 
 proptest! {
@@ -246,11 +287,11 @@ pub(in crate::registry) struct Faulty(Arc<Mutex<Vec<Fault>>>);
 pub(in crate::registry) enum Fault {
     /// Nothing this time.
     None,
-    /// An append, after so many octets.
+    /// A write, after so many octets.
     Short(usize),
     /// A sync.
     Sync,
-    /// Cutting what an append has left.
+    /// Cutting what a write has left.
     Cut,
 }
 
@@ -296,16 +337,16 @@ impl Disk for Faulty {
 struct FaultyFile(Faulty, Box<dyn DiskFile>);
 
 impl DiskFile for FaultyFile {
-    fn append(&mut self, octets: &[u8]) -> io::Result<()> {
+    fn write(&mut self, at: u64, octets: &[u8]) -> io::Result<()> {
         match self
             .0
             .next(|fault| matches!(fault, Fault::Short(_) | Fault::None))
         {
             Some(Fault::Short(len)) => {
-                self.1.append(&octets[..len.min(octets.len())])?;
+                self.1.write(at, &octets[..len.min(octets.len())])?;
                 Err(io::Error::from(io::ErrorKind::StorageFull))
             }
-            _ => self.1.append(octets),
+            _ => self.1.write(at, octets),
         }
     }
 
