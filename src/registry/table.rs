@@ -193,8 +193,10 @@ impl Table {
         self.share(&mut instance);
         let home = self.homes.get(&instance.id).cloned();
         let former = home.and_then(|home| self.take(&home, &instance.id));
-        // One that has left and comes back under the same name starts afresh.
-        self.take(&instance.service.clone(), &instance.id);
+        if has_place {
+            // One that has left and comes back under the same name starts afresh.
+            self.take(&instance.service.clone(), &instance.id);
+        }
         let member = self.member(instance, former.as_ref(), now);
         let (id, service) = (&member.instance().id, &member.instance().service);
         self.wheel.file(&member.entry);

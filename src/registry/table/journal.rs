@@ -3,12 +3,15 @@
 //! written.
 //!
 //! Off until it's turned on: a registry that keeps nothing pays nothing. Whom it
-//! concerned is bounded by the ids there are; the steps by a batch of commands.
+//! concerned is bounded by twice the ids there are; the steps by a batch of commands.
 
 use std::sync::Arc;
 
 use super::{HashSet, Member, ServiceName, ServiceSettings};
 use crate::name::InstanceId;
+
+/// Ids that may be noted more than once before anybody counts.
+const SLACK: usize = 4096;
 
 /// One step, with what undoes it.
 #[derive(Debug)]
@@ -32,7 +35,7 @@ pub(super) enum Step {
 pub(super) struct Journal {
     is_on: bool,
     steps: Vec<Step>,
-    concerned: HashSet<InstanceId>,
+    concerned: Concerned,
     /// Services whose settings it concerned.
     services: HashSet<ServiceName>,
 }
@@ -94,7 +97,7 @@ impl Journal {
     }
 
     fn note(&mut self, id: InstanceId, step: Step) {
-        self.concerned.insert(id);
+        self.concerned.note(id);
         self.steps.push(step);
     }
 
@@ -109,8 +112,8 @@ impl Journal {
     }
 
     /// Whom something concerned that may not be on disk.
-    pub(super) fn concerned(&self) -> &HashSet<InstanceId> {
-        &self.concerned
+    pub(super) fn concerned(&self) -> &[InstanceId] {
+        &self.concerned.ids
     }
 
     /// Services whose settings changed, which may not be on disk.
@@ -121,7 +124,57 @@ impl Journal {
     /// Notes that what concerned all of them is on disk.
     pub(super) fn forget_concerned(&mut self) {
         self.services = HashSet::default();
+        self.concerned.forget();
+    }
+}
+
+/// Ids in the order in which they came, which is that in which they lie in memory;
+/// seldom one twice.
+#[derive(Debug, Default)]
+struct Concerned {
+    ids: Vec<InstanceId>,
+    /// How many there were when each was there once.
+    distinct: usize,
+}
+
+impl Concerned {
+    fn note(&mut self, id: InstanceId) {
+        if self.ids.last() == Some(&id) {
+            return;
+        }
+        self.ids.push(id);
+        // While the disk refuses them the same ones come again and again.
+        if 2 * self.distinct + SLACK < self.ids.len() {
+            self.ids.sort_unstable();
+            self.ids.dedup();
+            self.distinct = self.ids.len();
+        }
+    }
+
+    fn forget(&mut self) {
+        self.distinct = 0;
+        self.ids.clear();
         // What a large batch needed isn't kept.
-        self.concerned = HashSet::default();
+        self.ids.shrink_to(SLACK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whom_it_concerned_has_a_bound() {
+        let mut concerned = Concerned::default();
+        let id = |n: usize| format!("i{n}").parse::<InstanceId>().unwrap();
+        for n in 0..100 * SLACK {
+            concerned.note(id(n % 10));
+            assert!(concerned.ids.len() <= 2 * 10 + SLACK);
+        }
+        for n in 0..10 {
+            assert!(concerned.ids.contains(&id(n)));
+        }
+        concerned.forget();
+        assert!(concerned.ids.is_empty());
     }
 }

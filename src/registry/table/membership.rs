@@ -89,7 +89,7 @@ impl Table {
     pub(super) fn set_drained(&mut self, id: &InstanceId, drained: bool) -> bool {
         let before = match drained {
             true => !self.drained.insert(id.clone()),
-            false => self.drained.remove(id),
+            false => !self.drained.is_empty() && self.drained.remove(id),
         };
         if before != drained {
             self.journal.set_drained(id, before);
