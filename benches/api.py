@@ -35,7 +35,7 @@ def rates(options, directory):
         for number in range(options.rounds):
             for what in LUA:
                 for name, server in servers.items():
-                    if name == "namebeat" or not what.endswith("batch"):
+                    if name == "namebeat" or what != "heartbeat-batch":
                         found.setdefault((what, name), []).append(wrk(server, what, options, directory, number))
     finally:
         for server in servers.values():

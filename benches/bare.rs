@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     runtime.block_on(async {
         let router = Router::new()
+            .route("/v1/instances", post(register_many))
             .route("/v1/instances/{id}", put(register))
             .route("/v1/instances/{id}/heartbeat", post(heartbeat));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -45,6 +46,14 @@ async fn register(Path(id): Path<String>, body: Bytes) -> Response {
     }
 }
 
+async fn register_many(body: Bytes) -> Response {
+    let Ok(all) = serde_json::from_slice::<Vec<Registration>>(&body) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let results = vec![REGISTERED; all.len()].join(",");
+    json(StatusCode::OK, format!("[{results}]"))
+}
+
 async fn heartbeat(Path(id): Path<String>, body: Bytes) -> Response {
     let is_known =
         body.is_empty() || serde_json::from_slice::<BTreeMap<String, String>>(&body).is_ok();
@@ -54,6 +63,6 @@ async fn heartbeat(Path(id): Path<String>, body: Bytes) -> Response {
     }
 }
 
-fn json(status: StatusCode, body: &'static str) -> Response {
+fn json(status: StatusCode, body: impl IntoResponse) -> Response {
     (status, [("content-type", "application/json")], body).into_response()
 }
