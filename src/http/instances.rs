@@ -34,18 +34,15 @@ pub(super) async fn put(
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
     let mut registration: api::Registration = refused_counts(&api, read_object(&body))?;
-    let path_id = parse_id(&id)?;
     if let Some(body_id) = &registration.id
-        && !body_id.eq_ignore_ascii_case(path_id.as_str())
+        && !body_id.eq_ignore_ascii_case(&id)
     {
         let detail = format!("is {body_id:?} in the body and {id:?} in the path; make them agree");
         return refused_counts(&api, Err(InvalidField::new("id", detail).into()));
     }
-    registration.id = Some(path_id.to_string());
-    let items = vec![Ok(registration)];
-    let result = register(&api, items, true, address(&registrant));
-    let result = result.await?.pop();
-    created(&api, result.ok_or(Unavailable::Stopped)??)
+    registration.id = Some(id);
+    let registered = register_one(&api, registration, true, address(&registrant));
+    created(&api, registered.await?)
 }
 
 /// `POST /v1/instances`: registers one, or as many as an array holds.
@@ -57,15 +54,14 @@ pub(super) async fn create(
     let registrant = address(&registrant);
     if !body.trim_ascii_start().starts_with(b"[") {
         let registration = refused_counts(&api, read_object(&body))?;
-        let items = vec![Ok(registration)];
-        let result = register(&api, items, false, registrant).await?.pop();
-        return created(&api, result.ok_or(Unavailable::Stopped)??);
+        let registered = register_one(&api, registration, false, registrant);
+        return created(&api, registered.await?);
     }
     let (ids, items) = match read_many(&body) {
         Some(items) => items,
         None => read_each(&api, &body)?,
     };
-    let results = register(&api, items, false, registrant).await?;
+    let results = register_many(&api, items, registrant).await?;
     let now = convert::Now::of(&api.registry);
     let results: Vec<_> = ids
         .iter()
@@ -169,18 +165,51 @@ impl<'a> shown::ItemResult<'a> {
 
 type ItemResults = Vec<Result<Registered, Problem>>;
 
-/// Registers those that can be; the results are in the order of the items.
-async fn register(
+/// Registers one, if it can be.
+async fn register_one(
     api: &Api,
-    items: Vec<Result<api::Registration, Problem>>,
+    registration: api::Registration,
     replace: bool,
     registrant: Option<IpAddr>,
+) -> Result<Registered, Problem> {
+    let started = now();
+    let registered = async {
+        let mut instance = Instance::try_from(registration)?;
+        api.probed.admit(&mut instance, registrant)?;
+        let mut results = api.registry.register(vec![instance], replace).await?;
+        let result = results.pop().ok_or(Unavailable::Stopped)?;
+        Ok::<_, Problem>(result?)
+    };
+    let result = registered.await;
+    counts(api, &result);
+    api.instruments.registration_took(started.elapsed());
+    result
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "measures the call, decides nothing"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Counts what became of a registration.
+fn counts(api: &Api, result: &Result<Registered, Problem>) {
+    api.instruments.registered(match result {
+        Ok(registered) if registered.replaced => RegistrationResult::Replaced,
+        Ok(_) => RegistrationResult::Created,
+        Err(_) => RegistrationResult::Refused,
+    });
+}
+
+/// Registers those that can be and aren't; the results are in the order of the items.
+async fn register_many(
+    api: &Api,
+    items: Vec<Result<api::Registration, Problem>>,
+    registrant: Option<IpAddr>,
 ) -> Result<ItemResults, Problem> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "measures the call, decides nothing"
-    )]
-    let started = Instant::now();
+    let started = now();
     let mut instances = Vec::with_capacity(items.len());
     let checked: Vec<Result<(), Problem>> = items
         .into_iter()
@@ -191,7 +220,8 @@ async fn register(
             Ok(())
         })
         .collect();
-    let mut registered = api.registry.register(instances, replace).await?.into_iter();
+    let registered = api.registry.register(instances, false);
+    let mut registered = registered.await?.into_iter();
     let results = checked
         .into_iter()
         .map(|checked| {
@@ -201,13 +231,7 @@ async fn register(
             Ok(result?)
         })
         .collect::<ItemResults>();
-    for result in &results {
-        api.instruments.registered(match result {
-            Ok(registered) if registered.replaced => RegistrationResult::Replaced,
-            Ok(_) => RegistrationResult::Created,
-            Err(_) => RegistrationResult::Refused,
-        });
-    }
+    results.iter().for_each(|result| counts(api, result));
     api.instruments.registration_took(started.elapsed());
     Ok(results)
 }
@@ -230,7 +254,7 @@ fn created(api: &Api, registered: Registered) -> Result<Response, Problem> {
     let place = format!("/v1/instances/{}", body.instance.id);
     let mut response = respond(status, &body);
     // An id is a label, which any header can hold.
-    if let Ok(place) = place.parse() {
+    if let Ok(place) = place.try_into() {
         response.headers_mut().insert(header::LOCATION, place);
     }
     Ok(response)
