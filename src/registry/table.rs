@@ -179,9 +179,10 @@ impl Table {
         }
         let former = former.filter(|former| former.instance().service == instance.service);
         if let Some(former) = former.cloned() {
-            let member = self.renew(instance, &former, now);
-            let replaced = true;
-            return Ok(Registered { member, replaced });
+            return Ok(Registered {
+                member: self.renew(instance, &former, now),
+                replaced: true,
+            });
         }
         // One that comes back to where its own name still answers has its place.
         let members = self.services.get(&instance.service);
@@ -212,7 +213,7 @@ impl Table {
 
     /// Registers an instance again in the service that it's in.
     fn renew(&mut self, mut instance: Instance, former: &Member, now: Moment) -> Member {
-        instance.share_with(former.instance());
+        self.share(&mut instance);
         let member = self.member(instance, Some(former), now);
         self.wheel.file(&member.entry);
         self.swap(member.clone());

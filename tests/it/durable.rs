@@ -215,6 +215,7 @@ fn promise_6_holds_when_it_is_killed() {
             server.signal("KILL");
         });
     }
+    println!("{kills} kills; of {changes} ids was seen what is there");
     assert!(changes >= kills, "{changes}");
 }
 
