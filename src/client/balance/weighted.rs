@@ -12,7 +12,7 @@ impl Weighted {
     /// The index of one of `weights`, for whoever has SRV records of their own; 0 when
     /// there is none. `random` is [`Request::random`].
     pub fn draw(
-        weights: impl Iterator<Item = u16> + Clone,
+        mut weights: impl Iterator<Item = u16> + Clone,
         random: &mut dyn FnMut(u64) -> u64,
     ) -> usize {
         let sum: u64 = weights.clone().map(u64::from).sum();
@@ -38,7 +38,7 @@ impl Weighted {
             running += u64::from(weight);
             drawn <= running
         };
-        { weights }.position(reaches).unwrap_or_default()
+        weights.position(reaches).unwrap_or_default()
     }
 }
 

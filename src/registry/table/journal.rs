@@ -3,7 +3,8 @@
 //! written.
 //!
 //! Off until it's turned on: a registry that keeps nothing pays nothing. Whom it
-//! concerned is bounded by twice the ids there are; the steps by a batch of commands.
+//! concerned is bounded by twice the ids there are and [`SLACK`]; the steps by a batch of
+//! commands.
 
 use std::sync::Arc;
 
