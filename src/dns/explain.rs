@@ -20,6 +20,7 @@ use super::zones::Zones;
 use crate::api::explain::{BoundTtl, ExplainedInstance, ExplainedProbe, Explanation};
 use crate::name::DomainName;
 use crate::registry::Registry;
+use crate::registry::check::Health;
 use crate::registry::policy::WhenNoneHealthy;
 use crate::registry::view::{Member, ReportedStatus, ServiceView, Withdrawn};
 use crate::time::{Moment, TimeSpan};
@@ -194,7 +195,8 @@ impl Asked<'_> {
     fn probe(&self, member: &Member, registry: &Registry) -> Option<ExplainedProbe> {
         let probes = member.entry.probes.as_ref()?;
         let last = probes.last()?;
-        let fails_at = Some(probes.fails_at()).filter(|at| *at != Moment::MAX);
+        let fails_at = Some(probes.fails_at())
+            .filter(|at| *at != Moment::MAX && member.health != Health::Failing);
         Some(ExplainedProbe {
             at: registry.wall(last.at),
             took: whole(last.took),

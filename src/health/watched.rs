@@ -134,7 +134,7 @@ impl Watched {
         let hysteresis = &mut self.hysteresis;
         let was_damped = hysteresis.damped_until().is_some();
         let changed = hysteresis.observe(result.outcome, now);
-        let fails_at = hysteresis.fails_at(now).unwrap_or(Moment::MAX);
+        let fails_at = hysteresis.fails_at(now);
         let (health, damped_until) = (hysteresis.health(), hysteresis.damped_until());
         let (in_a_row, flaps) = (hysteresis.row(), hysteresis.flaps());
         if changed.is_some() {
@@ -151,6 +151,12 @@ impl Watched {
             next = next.min(until.left_at(now));
         }
         let probes = self.entry.probes.as_ref()?;
+        let fails_at = match health {
+            // It's listed until that is published: an answer made in between mustn't
+            // outlive it.
+            Health::Failing => probes.fails_at().min(now),
+            _ => fails_at.unwrap_or(Moment::MAX),
+        };
         let in_doubt = probes.fails_at() != fails_at;
         probes.set_fails_at(fails_at);
         probes.note(LastProbe {
@@ -183,6 +189,53 @@ impl Drop for Watched {
     fn drop(&mut self) {
         if let Some(probe) = &self.running {
             probe.abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::registry::instance::Instance;
+    use crate::registry::lease::Lease;
+
+    /// An instance whose check fails after `retries` probes.
+    fn watched(retries: u16) -> Watched {
+        let body = json!({
+            "id": "a", "name": "web", "host": "10.0.0.1", "port": 80,
+            "health_check": {"kind": "tcp", "interval": "10s", "retries": retries, "rise": 1},
+        });
+        let registration: crate::api::Registration = serde_json::from_value(body).unwrap();
+        let instance: Instance = registration.try_into().unwrap();
+        let start = Moment::from_millis(0);
+        let entry = Entry::new(instance, Lease::grant(None, start), 1, start);
+        Watched::new(Arc::new(entry), Health::Passing, 1).unwrap()
+    }
+
+    /// The registry publishes a verdict a while after it's given: until then the
+    /// instance is listed, and no answer may be for longer than now.
+    #[test]
+    fn what_fails_is_for_no_longer_from_the_verdict_on() {
+        for retries in 1..4 {
+            let mut watched = watched(retries);
+            let mut rng = fastrand::Rng::with_seed(1);
+            let mut probe = |result: ProbeResult, second: u64| {
+                let now = Moment::from_millis(second * 1000);
+                watched
+                    .judge(&result, Duration::ZERO, now, &mut rng)
+                    .unwrap();
+                watched.entry.probes.as_ref().unwrap().fails_at()
+            };
+            for second in 1..retries.into() {
+                let fails_at = probe(ProbeResult::failed("no"), second);
+                assert!(Moment::from_millis(second * 1000) < fails_at && fails_at < Moment::MAX);
+            }
+            let fell = probe(ProbeResult::failed("no"), 20);
+            assert!(fell <= Moment::from_millis(20_000), "{retries}: {fell:?}");
+            assert_eq!(probe(ProbeResult::failed("no"), 30), fell, "nothing new");
+            assert_eq!(probe(ProbeResult::passed("yes"), 40), Moment::MAX);
         }
     }
 }

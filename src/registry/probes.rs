@@ -13,7 +13,7 @@ use crate::time::Moment;
 /// The probes of one registration.
 #[derive(Debug)]
 pub struct Probes {
-    /// Nanoseconds of [`Moment::MAX`] when nothing fails.
+    /// In nanoseconds, as [`Self::fails_at`] has it.
     fails_at: AtomicU64,
     last: Mutex<Option<LastProbe>>,
 }
@@ -50,7 +50,7 @@ impl Probes {
     }
 
     /// The earliest moment at which the check could withdraw an instance that has
-    /// begun to fail; [`Moment::MAX`] when it hasn't.
+    /// begun to fail, past when it has failed; [`Moment::MAX`] when it hasn't begun.
     pub fn fails_at(&self) -> Moment {
         Moment::from_nanos(self.fails_at.load(Ordering::Relaxed))
     }
