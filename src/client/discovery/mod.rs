@@ -19,7 +19,7 @@ mod fetch;
 mod follow;
 mod query;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -307,9 +307,12 @@ impl Shared {
     fn changed(&self, service: &str, pushed: impl Fn(&Query) -> Option<(Found, Life)>) {
         let now: Moment = self.clock.now();
         let is_of = |query: &Query| !query.is_whole() && query.name.eq_ignore_ascii_case(service);
-        // What is under way may have been answered before the change.
-        self.flights().of.retain(|query, _| !is_of(query));
-        let queries = self.cache().keys(is_of);
+        let mut queries: BTreeSet<Query> = self.cache().keys(is_of).into_iter().collect();
+        // What is under way may have been answered before the change, and so may what is
+        // asked next, as long as a resolver keeps it.
+        let mut flights = self.flights();
+        queries.extend(flights.of.extract_if(|it, _| is_of(it)).map(|(it, _)| it));
+        drop(flights);
         for query in queries {
             match pushed(&query) {
                 Some((found, life)) => {
@@ -328,5 +331,36 @@ impl fmt::Debug for Discovery {
             .field("zone", &self.zone())
             .field("cached", &self.0.cache().len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A change that is told while DNS is asked is no less true for that: a resolver may
+    /// answer what was, now and when it's asked again.
+    #[tokio::test]
+    async fn what_is_told_while_dns_is_asked_is_kept() {
+        // Never answers.
+        let resolver = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let resolver = resolver.local_addr().unwrap();
+        let discovery = Discovery::builder().resolver(resolver).build().unwrap();
+        let [web, other] = ["web", "other"].map(Query::service);
+        for query in [&web, &other] {
+            discovery.flight(query).unwrap();
+        }
+        let told = fetch::of(vec![Endpoint::test(1, 10, 256, false)]);
+        let life = Life {
+            ttl: Duration::from_secs(5),
+            may_be_stale: true,
+        };
+        discovery
+            .0
+            .changed("WEB", |_| Some((Ok(told.clone()), life)));
+        let found = discovery.resolve(web.clone()).await.unwrap();
+        assert_eq!(found.list, told.list);
+        let flights = discovery.0.flights();
+        assert!(!flights.of.contains_key(&web) && flights.of.contains_key(&other));
     }
 }
