@@ -38,6 +38,7 @@ mod program;
 mod promises;
 mod raw;
 mod refused;
+mod relay;
 mod reload;
 mod reverse;
 mod rfc1034;

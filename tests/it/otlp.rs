@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::json;
 
 use crate::collector::{Collector, attributes, dead, silent};
-use crate::harness::{query, receive};
+use crate::harness::{eventually, query, receive};
 use crate::program::Program;
 
 /// Sums the points of a counter that have all of these attributes.
@@ -62,7 +62,7 @@ fn metrics_spans_and_logs_of_real_work() {
     let trace = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n";
     server.http_with("POST", "/v1/instances/web-1/drain", "", trace);
     assert_eq!(server.http("DELETE", "/v1/instances/web-1", "").status, 200);
-    crate::harness::eventually("it's failing", || {
+    eventually("it's failing", || {
         let read = server.http("GET", "/v1/instances/down", "").json();
         (read["state"]["health"] == "failing").then_some(())
     });
@@ -161,8 +161,11 @@ fn a_probe_hands_on_its_trace() {
         stream
             .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
             .unwrap();
-        // The probe has read it when it closes the connection.
-        assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0);
+        eventually("the probe is over", || {
+            let why = server.http("GET", "/v1/explain?name=web.svc.internal.&type=A", "");
+            let probe = why.json()["instances"][0]["last_probe"].take();
+            (probe["output"] == "204 No Content").then_some(())
+        });
         let parent = request
             .lines()
             .find_map(|line| line.strip_prefix("traceparent: "));

@@ -7,6 +7,7 @@ use namebeat::api::{Heartbeat, Registration};
 use namebeat::client::{Client, ClientError, Filter, WatchEvent};
 
 use crate::harness::{DEADLINE, TestServer};
+use crate::relay::nobody;
 
 /// Runs what waits, within the deadline.
 pub(super) fn run<T>(doing: impl Future<Output = T>) -> T {
@@ -21,12 +22,6 @@ pub(super) fn run<T>(doing: impl Future<Output = T>) -> T {
 /// The URL of a server's API.
 pub(super) fn url(server: &TestServer) -> String {
     format!("http://{}", server.addresses.http)
-}
-
-/// A URL at which nobody listens: the port was free a moment ago.
-pub(super) fn nobody() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
 }
 
 fn web(id: &str, n: u8) -> Registration {
@@ -184,7 +179,8 @@ fn a_refusal_names_the_field() {
 
 #[test]
 fn the_next_server_is_asked() {
-    let (away, server) = (nobody(), TestServer::start());
+    let [away, further] = [nobody(), nobody()].map(|it| format!("http://{it}"));
+    let server = TestServer::start();
     let client = Client::new(&[&away, &url(&server)]).unwrap();
     run(async {
         client.register(&web("web-1", 1)).await.unwrap();
@@ -193,7 +189,7 @@ fn the_next_server_is_asked() {
         let error = client.instance("web-9").await.unwrap_err();
         assert!(error.is_unknown_instance(), "{error}");
     });
-    let client = Client::new(&[&away, &nobody()]).unwrap();
+    let client = Client::new(&[&away, &further]).unwrap();
     let error = run(client.stats()).unwrap_err();
     let ClientError::Away(failures) = &error else {
         panic!("{error}");

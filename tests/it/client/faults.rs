@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use namebeat::client::{Discovery, ResolveError};
-use namebeat::config::Settings;
 
 use super::calls::run;
-use super::discovery::{ports, straight, with_ttl};
+use super::discovery::{ports, with_ttl};
 use crate::harness::TestServer;
+use crate::relay::Behind;
 
 /// A proxy for DNS over UDP that treats queries as it's told, by their number.
 pub(super) struct Proxy {
@@ -47,8 +47,10 @@ impl Proxy {
         }
     }
 
-    /// Starts it in front of a server; its address. It ends with the tests.
-    pub(super) fn start(self, server: SocketAddr) -> SocketAddr {
+    /// Starts it in front of a server; its address. It ends with the tests. With nobody
+    /// behind it, queries are lost.
+    pub(super) fn start(self, server: impl Into<Behind>) -> SocketAddr {
+        let server = server.into();
         let front = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = front.local_addr().unwrap();
         std::thread::spawn(move || {
@@ -58,7 +60,9 @@ impl Proxy {
                     continue;
                 };
                 let number = self.seen.fetch_add(1, Relaxed);
-                if (self.lets_through)(number) {
+                if let Some(server) = server.get()
+                    && (self.lets_through)(number)
+                {
                     let query = octets[..len].to_vec();
                     let front = front.try_clone().unwrap();
                     let (delay, forges) = (self.delay, self.forges);
@@ -158,15 +162,20 @@ fn the_next_dns_server_is_asked() {
 #[test]
 fn rfc8767_stale_answers_while_dns_is_away() {
     let server = with_ttl("1s");
-    let dns = server.dns();
     server.register_web("web-1", 1);
-    let builder = || straight(&server).timeout(Duration::from_millis(300));
+    let behind = Behind::from(server.dns());
+    let proxy = Proxy::new(|_| true).start(behind.clone());
+    let builder = || {
+        let builder = Discovery::builder().server(proxy);
+        builder.timeout(Duration::from_millis(300))
+    };
     let discovery = builder().build().unwrap();
     let strict = builder().max_stale(Duration::ZERO).build().unwrap();
     run(async {
         for discovery in [&discovery, &strict] {
             assert!(!discovery.resolve("web").await.unwrap().is_stale());
         }
+        behind.set(None);
         drop(server);
         // It's fresh until its TTL is over.
         while !discovery.resolve("web").await.unwrap().is_stale() {
@@ -174,11 +183,9 @@ fn rfc8767_stale_answers_while_dns_is_away() {
         }
         let error = strict.resolve("web").await.unwrap_err();
         assert!(matches!(error, ResolveError::Away { .. }), "{error}");
-        let back = TestServer::with(Settings {
-            dns: Some(vec![dns]),
-            ..Settings::default()
-        });
+        let back = TestServer::start();
         back.register_web("web-2", 2);
+        behind.set(Some(back.dns()));
         loop {
             let found = discovery.resolve("web").await.unwrap();
             if !found.is_stale() {

@@ -10,9 +10,10 @@ use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 use tower::discover::Change;
 
-use super::calls::{nobody, run};
+use super::calls::run;
 use super::discovery::with_ttl;
 use crate::harness::TestServer;
+use crate::relay::nobody;
 
 /// A program that is a client alone doesn't build a server.
 #[test]
@@ -73,8 +74,7 @@ fn tower_is_told_who_comes_and_goes() {
 #[test]
 fn reqwest_goes_on_to_another_instance() {
     let server = TestServer::start();
-    let away = nobody();
-    let port: u16 = away.rsplit(':').next().unwrap().parse().unwrap();
+    let port = nobody().port();
     // The other one is the server's own API.
     for (id, port) in [("api-1", port), ("api-2", server.addresses.http.port())] {
         let body = serde_json::json!({"name": "api", "host": "127.0.0.1", "port": port});

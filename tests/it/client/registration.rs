@@ -1,6 +1,5 @@
 //! Registrations that keep themselves: heartbeats, servers that go and come, leaving.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use namebeat::client::{
@@ -8,16 +7,24 @@ use namebeat::client::{
 };
 use namebeat::config::Settings;
 
-use super::calls::{nobody, run, url};
+use super::calls::{run, url};
 use crate::harness::TestServer;
+use crate::relay::{Behind, relay};
 
-/// A server without a state on disk at this address of its API, which was just free.
-fn server_at(http: SocketAddr) -> TestServer {
-    TestServer::with(Settings {
-        http: Some(http),
+/// A server without a state on disk, whose API is behind a relay.
+fn server_behind(relay: &Behind) -> TestServer {
+    let server = TestServer::with(Settings {
         ttl: Some("1s".parse().unwrap()),
         ..Settings::default()
-    })
+    });
+    relay.set(Some(server.addresses.http));
+    server
+}
+
+/// A client of what is behind a relay.
+fn client_of(behind: &Behind) -> Client {
+    let address = relay(behind.clone());
+    format!("http://{address}").parse().unwrap()
 }
 
 fn web() -> RegistrationBuilder {
@@ -118,18 +125,19 @@ fn what_it_says_of_itself_is_told_at_once() {
 /// then it knows what was said of it, too.
 #[test]
 fn a_server_may_forget_everything() {
-    let server = TestServer::start();
-    let http = server.addresses.http;
-    let client: Client = url(&server).parse().unwrap();
+    let behind = Behind::default();
+    let server = server_behind(&behind);
+    let client = client_of(&behind);
     run(async {
         let registration = web().register(&client).await.unwrap();
         registration.report(Status::Warning, "warm");
+        behind.set(None);
         drop(server);
         until(&registration, |state| {
             matches!(state, RegistrationState::Away { .. })
         })
         .await;
-        let _server = server_at(http);
+        let _server = server_behind(&behind);
         until(&registration, RegistrationState::is_registered).await;
         let state = client.instance("web-1").await.unwrap().state;
         assert_eq!(state.note.as_deref(), Some("warm"));
@@ -143,9 +151,8 @@ fn a_server_may_forget_everything() {
 
 #[test]
 fn it_may_start_before_the_server() {
-    let away = nobody();
-    let http: SocketAddr = away.strip_prefix("http://").unwrap().parse().unwrap();
-    let client: Client = away.parse().unwrap();
+    let behind = Behind::default();
+    let client = client_of(&behind);
     run(async {
         let error = web().register(&client).await.unwrap_err();
         assert!(error.is_temporary(), "{error}");
@@ -154,10 +161,12 @@ fn it_may_start_before_the_server() {
             matches!(state, RegistrationState::Away { .. })
         })
         .await;
-        let _server = server_at(http);
+        let server = server_behind(&behind);
         registration.registered().await.unwrap();
         assert_eq!(count(&client).await, 1);
         registration.close().await.unwrap();
+        behind.set(None);
+        drop(server);
     });
     // Nor need there ever be one.
     run(async {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::backends::answering;
 use super::{Backend as Http, listed, output};
 use crate::harness::{TestServer, eventually};
+use crate::relay::nobody;
 
 fn register(server: &TestServer, id: &str, service: &str, at: SocketAddr, check: Value) {
     let body = json!({
@@ -111,9 +112,7 @@ fn resets_and_garbage_are_failures_that_say_what_came() {
 
 #[test]
 fn a_port_without_anybody_is_refused() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let at = listener.local_addr().unwrap();
-    drop(listener);
+    let at = nobody();
     for check in [
         json!({"kind": "tcp"}),
         json!({"kind": "http"}),
