@@ -12,12 +12,9 @@ use super::follow::Follower;
 use super::query::{InvalidQuery, absolute};
 use super::{Discovery, Flights, Shared};
 use crate::client::Client;
-use crate::client::dns::{Dns, resolv_conf};
+use crate::client::dns::{Dns, Servers};
 use crate::name::{Label, LabelError};
 use crate::time::Clock;
-
-/// Where the system's resolvers are written down.
-const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// The discovery zone, unless set otherwise.
 const ZONE: &str = "svc.internal.";
@@ -70,7 +67,8 @@ pub enum SetupError {
 impl DiscoveryBuilder {
     /// Asks namebeat itself at this address, straight; may be called again for others,
     /// which are asked when the ones before don't answer. Without any, the system's
-    /// resolvers are asked.
+    /// resolvers are asked: those of `/etc/resolv.conf`, which is read again when it
+    /// changes.
     pub fn server(mut self, server: SocketAddr) -> Self {
         self.servers.push(server);
         self
@@ -131,7 +129,7 @@ impl DiscoveryBuilder {
         self
     }
 
-    /// Sets it up. Reads `/etc/resolv.conf`; does no other I/O.
+    /// Sets it up. Reads `/etc/resolv.conf` if no resolver is named; does no other I/O.
     pub fn build(self) -> Result<Discovery, SetupError> {
         let zone = absolute(&self.zone).map_err(SetupError::Zone)?;
         if self.max_cached == 0 {
@@ -148,15 +146,11 @@ impl DiscoveryBuilder {
         let meter = self
             .meter
             .unwrap_or_else(|| opentelemetry::global::meter("namebeat"));
-        let mut resolvers = self.resolvers;
-        if resolvers.is_empty() {
-            // Without the file it's the resolver of this machine, as the C library has it.
-            let text = std::fs::read_to_string(RESOLV_CONF).unwrap_or_default();
-            resolvers = resolv_conf::parse(&text);
-        }
+        let resolvers = Servers::named_or_of_system(self.resolvers, clock.now());
         let system = Dns::new(resolvers, true, self.timeout, clock, &meter);
         let straight = (!self.servers.is_empty())
-            .then(|| Dns::new(self.servers, false, self.timeout, clock, &meter));
+            .then(|| Servers::Named(self.servers.into()))
+            .map(|servers| Dns::new(servers, false, self.timeout, clock, &meter));
         Ok(Discovery(Arc::new(Shared {
             fetcher: Fetcher::new(straight, system, zone, locality, clock),
             clock,

@@ -14,10 +14,11 @@
 //! [RFC 5452]: https://www.rfc-editor.org/rfc/rfc5452
 
 mod message;
-pub(super) mod resolv_conf;
+mod resolv_conf;
 mod wire;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ use tracing::Instrument as _;
 
 pub(super) use self::message::{Answer, Negative, Outcome, Srv};
 
-use crate::time::Clock;
+use self::resolv_conf::ResolvConf;
+use crate::time::{Clock, Moment};
 
 /// How often a question is sent before it's given up, or once to each server if there
 /// are more.
@@ -39,11 +41,36 @@ const BOUNDS: [f64; 11] = [
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0,
 ];
 
+/// Which servers are asked.
+#[derive(Debug)]
+pub(super) enum Servers {
+    /// These, at least one.
+    Named(Arc<[SocketAddr]>),
+    /// The system's resolvers.
+    OfSystem(ResolvConf),
+}
+
+impl Servers {
+    /// Those that are named, or the system's resolvers if none is.
+    pub(super) fn named_or_of_system(named: Vec<SocketAddr>, now: Moment) -> Self {
+        match named.is_empty() {
+            true => Self::OfSystem(ResolvConf::of_system(now)),
+            false => Self::Named(named.into()),
+        }
+    }
+
+    fn at(&self, now: Moment) -> Arc<[SocketAddr]> {
+        match self {
+            Self::Named(servers) => servers.clone(),
+            Self::OfSystem(file) => file.servers(now),
+        }
+    }
+}
+
 /// DNS servers, and how to ask them.
 #[derive(Debug)]
 pub(super) struct Dns {
-    /// At least one.
-    servers: Vec<SocketAddr>,
+    servers: Servers,
     /// Whether they're to ask others: resolvers are, namebeat needn't.
     recursion: bool,
     /// Wait for the first answer; the next ones double.
@@ -66,7 +93,7 @@ pub(super) struct Failed {
 
 impl Dns {
     pub(super) fn new(
-        servers: Vec<SocketAddr>,
+        servers: Servers,
         recursion: bool,
         timeout: Duration,
         clock: Clock,
@@ -122,13 +149,14 @@ impl Dns {
 
     /// Asks one server after the other.
     async fn try_all(&self, name: &str, rtype: RecordType) -> Result<Answer, Failed> {
+        let servers = self.servers.at(self.clock.now());
         let first = self.preferred.load(Relaxed);
         let mut failed = None;
-        for attempt in 0..TRIES.max(self.servers.len()) {
-            let index = (first + attempt) % self.servers.len();
-            let server = self.servers[index];
+        for attempt in 0..TRIES.max(servers.len()) {
+            let index = (first + attempt) % servers.len();
+            let server = servers[index];
             // Doubled once all of them have been asked.
-            let round = u32::try_from(attempt / self.servers.len()).unwrap_or(u32::MAX);
+            let round = u32::try_from(attempt / servers.len()).unwrap_or(u32::MAX);
             let wait = self
                 .timeout
                 .saturating_mul(2_u32.saturating_pow(round.min(4)));
