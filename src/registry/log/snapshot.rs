@@ -25,6 +25,11 @@ use crate::time::Clock;
 /// Octets of records in a frame, before the last one.
 const FRAME_LEN: usize = 1 << 20;
 
+/// Priority of the thread below that of the others: a tenth of the processor's time while
+/// one of them wants it, too.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
 /// What a snapshot is made of.
 pub(in crate::registry) struct Source {
     /// Every instance, and what belongs to its service.
@@ -147,7 +152,10 @@ impl Job {
             count += 1;
         }
         let shown = source.clock.time_of_day();
-        for view in source.directory.services() {
+        let views = source.directory.services();
+        // From here on it waits for nobody, and nobody for it.
+        step_back();
+        for view in views {
             if !view.settings.is_empty() {
                 let settings = StoredSettings::of(&view.service, &view.settings);
                 Record::Settings(settings).encode(&mut payload);
@@ -177,5 +185,15 @@ impl Job {
             self.disk.remove(&snapshot_path(&self.dir, *snapshot))?;
         }
         Ok(())
+    }
+}
+
+/// Leaves the processor to those who answer, as long as they need it: of many instances
+/// a snapshot takes seconds.
+fn step_back() {
+    // Elsewhere it would be that of the whole process.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::debug!(%error, "the snapshot has the priority of the rest");
     }
 }
