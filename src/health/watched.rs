@@ -134,7 +134,6 @@ impl Watched {
         let hysteresis = &mut self.hysteresis;
         let was_damped = hysteresis.damped_until().is_some();
         let changed = hysteresis.observe(result.outcome, now);
-        let fails_at = hysteresis.fails_at(now);
         let (health, damped_until) = (hysteresis.health(), hysteresis.damped_until());
         let (in_a_row, flaps) = (hysteresis.row(), hysteresis.flaps());
         if changed.is_some() {
@@ -155,7 +154,7 @@ impl Watched {
             // It's listed until that is published: an answer made in between mustn't
             // outlive it.
             Health::Failing => probes.fails_at().min(now),
-            _ => fails_at.unwrap_or(Moment::MAX),
+            _ => self.hysteresis.fails_at(now).unwrap_or(Moment::MAX),
         };
         let in_doubt = probes.fails_at() != fails_at;
         probes.set_fails_at(fails_at);

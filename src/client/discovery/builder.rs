@@ -148,9 +148,10 @@ impl DiscoveryBuilder {
             .unwrap_or_else(|| opentelemetry::global::meter("namebeat"));
         let resolvers = Servers::named_or_of_system(self.resolvers, clock.now());
         let system = Dns::new(resolvers, true, self.timeout, clock, &meter);
-        let straight = (!self.servers.is_empty())
-            .then(|| Servers::Named(self.servers.into()))
-            .map(|servers| Dns::new(servers, false, self.timeout, clock, &meter));
+        let straight = (!self.servers.is_empty()).then(|| {
+            let servers = Servers::Named(self.servers.into());
+            Dns::new(servers, false, self.timeout, clock, &meter)
+        });
         Ok(Discovery(Arc::new(Shared {
             fetcher: Fetcher::new(straight, system, zone, locality, clock),
             clock,

@@ -153,7 +153,7 @@ impl Job {
         }
         let shown = source.clock.time_of_day();
         let views = source.directory.services();
-        // From here on it waits for nobody, and nobody for it.
+        // It takes no lock from here on that another could wait for.
         step_back();
         for view in views {
             if !view.settings.is_empty() {
