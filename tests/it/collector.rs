@@ -28,6 +28,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
+use crate::relay::nobody;
+
 /// How long a condition may take to become true.
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -201,7 +203,7 @@ pub(crate) fn silent() -> (TcpListener, String) {
 
 /// An endpoint where nobody listens.
 pub(crate) fn dead() -> String {
-    silent().1
+    format!("http://{}", nobody())
 }
 
 async fn take_http(

@@ -2,19 +2,12 @@
 
 mod answers;
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
-use std::time::Duration;
-
-use chrono::{DateTime, Utc};
-use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType;
 use namebeat::api::policy::PolicyFields;
 use namebeat::config::Settings;
 use namebeat::registry::policy::Policy;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, DEADLINE, HttpAnswer, TestServer, query, receive};
+use crate::harness::{HttpAnswer, TestServer};
 
 const WEB: &str = "web.svc.internal.";
 const PATH: &str = "/v1/services/web/policy";

@@ -1,6 +1,16 @@
 //! What answers come to by a policy.
 
-use super::*;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+use serde_json::json;
+
+use super::{PATH, WEB, register, set};
+use crate::harness::{Answer, DEADLINE, TestServer, query, receive};
 
 /// Asks from another address of this machine.
 fn ask_from(server: &TestServer, client: [u8; 4], name: &str, rtype: RecordType) -> Answer {
